@@ -1,0 +1,69 @@
+"""The application: opens a tracker at start, closes it at the end."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from fastapi import FastAPI, Request, Response
+
+from balance_tracker import __version__
+from balance_tracker.api import docs, problems, specification
+from balance_tracker.api.middleware import Edge
+from balance_tracker.api.routes import NotOpenError, router
+from balance_tracker.bootstrap import Tracker, load_settings, running
+from balance_tracker.settings import Settings
+from balance_tracker.telemetry.logging import configure
+
+type OpenTracker = Callable[[], AbstractAsyncContextManager[Tracker]]
+
+
+def create_app(settings: Settings | None = None, *, open_tracker: OpenTracker | None = None) -> FastAPI:
+    """The ASGI app; without arguments it is what ``serve`` runs, set up from the environment.
+
+    Args:
+        settings: Taken from the environment and ``.env`` if not given; logging is then set up from them.
+        open_tracker: Opens the tracker in another way, for example one that is open already.
+
+    Raises:
+        ConfigurationError: A setting is wrong.
+    """
+    if settings is None and open_tracker is None:
+        settings = load_settings()
+        configure(settings.log_format, settings.log_level)
+    app = FastAPI(
+        title=specification.TITLE,
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        redirect_slashes=False,
+        lifespan=_lifespan(open_tracker or _opener(settings)),
+    )
+    app.add_middleware(Edge)
+    problems.install(app)
+    app.add_exception_handler(NotOpenError, _on_not_open)
+    app.include_router(router)
+    docs.install(app)
+    specification.install(app)
+    return app
+
+
+def _opener(settings: Settings | None) -> OpenTracker:
+    return lambda: running(settings if settings is not None else load_settings())
+
+
+def _lifespan(open_tracker: OpenTracker) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_tracker() as tracker:
+            app.state.tracker = tracker
+            try:
+                yield
+            finally:
+                app.state.tracker = None
+
+    return lifespan
+
+
+async def _on_not_open(_request: Request, _error: Exception) -> Response:
+    components = {"catalog": "failed", "cache": "failed"}
+    return problems.problem(503, "not_ready", "The service is starting or stopping.", components=components)

@@ -1,0 +1,111 @@
+"""The edge of every request: its id, its bounds, its headers, one log line and its metrics."""
+
+import re
+import time
+from uuid import uuid4
+
+from fastapi import Response
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from balance_tracker.api.problems import problem
+from balance_tracker.telemetry.logging import get_logger, request_context
+from balance_tracker.telemetry.metrics import METRICS
+
+MOST_QUERY_BYTES = 16_384
+MOST_BODY_BYTES = 65_536
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
+
+_log = get_logger(__name__)
+
+
+class Edge:
+    """Wraps the app; what escapes it becomes a problem and a log line, never a traceback to a client."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = _Exchange(scope, send)
+        with request_context(request_id=exchange.request_id):
+            try:
+                refusal = _out_of_bounds(scope)
+                if refusal is not None:
+                    await refusal(scope, receive, exchange.send)
+                else:
+                    await self._app(scope, receive, exchange.send)
+            except Exception as error:  # noqa: BLE001 - the edge of one request
+                _log.exception("request_broke", route=exchange.route, exc_info=error)
+                await exchange.break_off(receive)
+            finally:
+                exchange.record()
+
+
+class _Exchange:
+    """One request and what became of it."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope = scope
+        self._send = send
+        self._started = time.perf_counter()
+        self._status: int | None = None
+        given = Headers(scope=scope).get("x-request-id", "")
+        self.request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+
+    @property
+    def route(self) -> str:
+        """The template of the route, so that labels stay few."""
+        path = getattr(self._scope.get("route"), "path", None)
+        return path if isinstance(path, str) and path else "unmatched"
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on, with the headers that every answer has."""
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-ID"] = self.request_id
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+        await self._send(message)
+
+    async def break_off(self, receive: Receive) -> None:
+        """Answer what broke, unless an answer has begun."""
+        if self._status is None:
+            broken = problem(500, "internal_error", "Something broke here, and it was recorded.")
+            await broken(self._scope, receive, self.send)
+
+    def record(self) -> None:
+        """The one line and the metrics of this request."""
+        seconds = time.perf_counter() - self._started
+        status = self._status or 499
+        method = self._scope["method"]
+        METRICS.observe_request(self.route, method, status, seconds)
+        _log.info(
+            "request_answered",
+            method=method,
+            route=self.route,
+            status=status,
+            elapsed_seconds=round(seconds, 4),
+        )
+
+
+def _out_of_bounds(scope: Scope) -> Response | None:
+    """A refusal of what is larger than any question here needs to be."""
+    if len(scope["query_string"]) + len(scope["path"]) > MOST_QUERY_BYTES:
+        return problem(400, "uri_too_long", "The URL is too long.", hint="Split the question.")
+    length = Headers(scope=scope).get("content-length", "0")
+    if not length.isdigit() or len(length) > 15 or int(length) > MOST_BODY_BYTES:
+        return problem(413, "body_too_large", "The body is too large.", hint="No route here needs one.")
+    return None

@@ -1,0 +1,244 @@
+"""The shapes of answers, for the specification; the bytes are written by ``services.serialise``."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_DECIMAL = r"^-?(0|[1-9][0-9]*)(\.[0-9]*[1-9])?$"
+_INTEGER = r"^(0|[1-9][0-9]*)$"
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Price(_Shape):
+    """What one unit costs, and how we know."""
+
+    currency: str
+    amount: str = Field(pattern=_DECIMAL)
+    as_of: str
+    sources: list[str]
+    spread: str
+    confidence: str
+
+
+class TokenAccount(_Shape):
+    """One Solana token account of a holding."""
+
+    address: str
+    raw_amount: str = Field(pattern=_INTEGER)
+    state: str = Field(description="`initialized` or `frozen`.")
+    delegate: str | None
+    delegated_raw_amount: str = Field(pattern=_INTEGER)
+    withheld_raw_amount: str = Field(pattern=_INTEGER)
+
+
+class Identity(_Shape):
+    """What identifies an asset."""
+
+    network: str
+    chain_id: int | None = Field(description="The EIP-155 integer; null on Solana.")
+    asset_id: str = Field(description="CAIP-19.")
+    contract_address: str | None = Field(description="Null for the native coin; the mint on Solana.")
+    native: bool
+    symbol: str | None
+    name: str | None
+    decimals: int | None = Field(description="Null where the contract does not say.")
+
+
+class Holding(Identity):
+    """How much of one asset the address has."""
+
+    raw_amount: str = Field(pattern=_INTEGER, description="Smallest units, as the chain has it.")
+    amount: str | None = Field(pattern=_DECIMAL, description="Whole units; null without decimals.")
+    price: Price | None
+    value: str | None = Field(pattern=_DECIMAL, description="Null is not known; never zero for it.")
+    value_change_24h: str | None
+    trust: Literal["verified", "listed", "unknown", "spam"]
+    logo_uri: str | None
+    ui_amount: str | None = Field(default=None, description="What a Solana mint displays, if it differs.")
+    accounts: list[TokenAccount] | None = Field(default=None, description="Solana: the accounts summed.")
+
+
+class AssetFailure(_Shape):
+    """One asset whose balance is not known; it is never a zero."""
+
+    asset_id: str
+    contract_address: str | None
+    symbol: str | None
+    code: Literal[
+        "reverted",
+        "out_of_gas",
+        "no_data",
+        "malformed",
+        "no_contract",
+        "endpoint_failed",
+        "timed_out",
+        "history_unavailable",
+    ]
+    reason: str
+
+
+class AssetCounts(_Shape):
+    """`asked` is `answered` plus the number failed, the native coin included."""
+
+    asked: int
+    answered: int
+    failed: list[AssetFailure]
+
+
+class NetworkError(_Shape):
+    """Why a network is missing or stale."""
+
+    code: str
+    detail: str
+    retryable: bool
+
+
+class Coverage(_Shape):
+    """What one network was asked, and what of it is known."""
+
+    network: str
+    chain_id: int | None
+    status: Literal["ok", "partial", "stale", "failed"]
+    block_number: int | None = Field(description="Solana: the slot. Null of a failed network.")
+    block_hash: str | None
+    as_of: str | None = Field(description="The block's time.")
+    cached: bool
+    stale: bool
+    age_seconds: int = Field(description="How old a cached or stale answer is.")
+    endpoint: str | None = Field(description="The host that answered.")
+    requests: int = Field(description="Requests that this answer cost; 0 from the cache.")
+    elapsed_ms: int
+    assets: AssetCounts
+    error: NetworkError | None
+    nfts: int | None = Field(default=None, description="Solana: what looks like an NFT, counted only.")
+
+
+class ExcludedHolding(_Shape):
+    """A holding that is left out, and why: `spam`, `dust` or `mirror`."""
+
+    network: str
+    asset_id: str
+    contract_address: str | None
+    symbol: str | None
+    raw_amount: str = Field(pattern=_INTEGER)
+    amount: str | None = Field(pattern=_DECIMAL)
+    reason: Literal["spam", "dust", "mirror"]
+
+
+class Balances(_Shape):
+    """What an address holds, and what could not be learnt."""
+
+    address: str
+    name: str | None = Field(description="The checked ENS name, if it has one.")
+    currency: str
+    holdings: list[Holding]
+    coverage: list[Coverage]
+    total_value: str | None = Field(pattern=_DECIMAL, description="The sum of the known values.")
+    unpriced: int = Field(description="How many holdings have no known value.")
+    excluded: list[ExcludedHolding]
+    complete: bool = Field(description="Whether every network asked is `ok`.")
+
+
+class NativeCoin(_Shape):
+    """What pays a network's fees."""
+
+    symbol: str
+    name: str
+    decimals: int
+
+
+class Endpoint(_Shape):
+    """What is known of one endpoint; its name is its host."""
+
+    name: str
+    state: Literal["unknown", "healthy", "resting", "stale", "wrong_chain"]
+    latency_ms: int | None
+    head: int | None
+    successes: int
+    failures: int
+    last_error: str | None
+    retry_in_seconds: int | None
+    learned: dict[str, str]
+
+
+class NetworkShape(_Shape):
+    """One tracked network."""
+
+    slug: str
+    name: str
+    family: Literal["evm", "solana"]
+    network_id: str = Field(description="CAIP-2.")
+    chain_id: int | None
+    native: NativeCoin
+    lifecycle: Literal["active", "sunset"]
+    lifecycle_note: str | None
+    explorer_url: str | None
+    tokens: int = Field(description="How many tokens are listed.")
+    endpoints: list[Endpoint]
+
+
+class Networks(_Shape):
+    """What is tracked."""
+
+    networks: list[NetworkShape]
+
+
+class Token(Identity):
+    """One listed token."""
+
+    trust: Literal["verified", "listed", "unknown", "spam"]
+    logo_uri: str | None
+    tags: list[str]
+    price_ids: dict[str, str]
+    confidence: str | None
+    note: str | None
+
+
+class Tokens(_Shape):
+    """One page of listed tokens."""
+
+    tokens: list[Token]
+    next_cursor: str | None
+
+
+class Health(_Shape):
+    """Liveness."""
+
+    status: Literal["ok"]
+
+
+class Ready(_Shape):
+    """Readiness, with each component by name."""
+
+    status: Literal["ready"]
+    components: dict[str, Literal["ok", "unknown", "failed"]]
+
+
+class Version(_Shape):
+    """What runs here."""
+
+    name: str
+    version: str
+    python: str
+
+
+class Problem(BaseModel):
+    """An error, by RFC 9457; further members depend on the code."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    code: str = Field(description="Stable, for programs.")
+    detail: str = Field(description="One sentence, for people.")
+    hint: str | None = Field(default=None, description="What to do about it.")
+
+
+def problem_example(status: int, title: str, code: str, detail: str, **more: Any) -> dict[str, Any]:
+    """An example of a problem for the specification."""
+    body = {"type": "about:blank", "title": title, "status": status, "code": code, "detail": detail}
+    return {**body, **more}

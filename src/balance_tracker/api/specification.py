@@ -1,0 +1,65 @@
+"""The OpenAPI document: FastAPI's, with our problems in the place of its own errors."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from balance_tracker import __version__
+from balance_tracker.api.schemas import Problem
+
+TITLE = "balance-tracker"
+SUMMARY = "What an address holds, on which network, at which block, and what could not be learnt."
+_DESCRIPTION = """
+Amounts, prices and values are decimal **strings**; times are RFC 3339 in UTC; `null` is "not known" and is
+never `"0"`. Errors are RFC 9457 problems with a stable `code`.
+
+One network failing never fails the answer: it is HTTP 200, the network's `status` in `coverage` says so, and
+`complete` is false.
+"""
+_TAGS = [
+    {"name": "balances", "description": "What addresses hold."},
+    {"name": "catalog", "description": "What is tracked."},
+    {"name": "service", "description": "The service itself."},
+]
+
+
+def install(app: FastAPI) -> None:
+    """Make this the document that the app serves at ``/openapi.json``."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title=TITLE,
+        version=__version__,
+        summary=SUMMARY,
+        description=_DESCRIPTION,
+        routes=app.routes,
+        tags=_TAGS,
+        license_info={"name": "MIT", "identifier": "MIT"},
+    )
+    schemas = document["components"]["schemas"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    schemas["Problem"] = Problem.model_json_schema()
+    for path in document["paths"].values():
+        for operation in path.values():
+            operation["responses"].pop("422", None)
+            for parameter in operation.get("parameters", ()):
+                parameter["schema"] = _never_null(parameter["schema"])
+    return document
+
+
+def _never_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A parameter's schema without ``null``: a query can leave it out, and can't say null."""
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind.get("type") != "null"]
+    if len(kinds) != 1:
+        return schema
+    return {**{key: value for key, value in schema.items() if key != "anyOf"}, **kinds[0]}

@@ -1,0 +1,245 @@
+"""The tracker: everything opened in order, closed in reverse."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from types import TracebackType
+from typing import Literal, Self
+
+from balance_tracker.bootstrap.configuration import listed_tokens, load_settings, tracked_networks
+from balance_tracker.bootstrap.refreshing import refreshed
+from balance_tracker.cache.memory import MemoryCache
+from balance_tracker.core.assets import Asset
+from balance_tracker.core.blocks import At
+from balance_tracker.core.ids import Slug
+from balance_tracker.core.networks import Network
+from balance_tracker.core.portfolio import Portfolio
+from balance_tracker.evm.address import EvmAddresses
+from balance_tracker.evm.ens import EnsNames
+from balance_tracker.evm.reader import EvmReader
+from balance_tracker.ports import ChainReader, NameService
+from balance_tracker.services.addresses import AddressBook
+from balance_tracker.services.catalog import DEFAULT_LIMIT, CatalogService, NetworkView, TokenPage
+from balance_tracker.services.portfolio import PortfolioService
+from balance_tracker.services.reading import NetworkReading
+from balance_tracker.services.token_refresh import TokenListDiff
+from balance_tracker.settings import Settings
+from balance_tracker.solana.address import SolanaAddresses
+from balance_tracker.solana.reader import SolanaReader
+from balance_tracker.telemetry.redact import protect
+from balance_tracker.transport.http import HttpClient
+from balance_tracker.transport.pool import Pool, open_pool
+
+_LONGEST_ATTEMPT_SECONDS = 6.0
+
+ComponentStatus = Literal["ok", "unknown", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether questions can be answered, and the state of each component by name."""
+
+    ready: bool
+    components: dict[str, ComponentStatus]
+
+
+class Tracker:
+    """The library: what an address holds, from the networks that the settings name.
+
+    Args:
+        settings: Taken from the environment and ``.env`` if not given.
+
+    Example:
+        ::
+
+            async with Tracker() as tracker:
+                portfolio = await tracker.portfolio("vitalik.eth")
+
+    Raises:
+        ConfigurationError: On construction or entry, if a setting or a data file is wrong.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings if settings is not None else load_settings()
+        self._stack = AsyncExitStack()
+        self._catalog: CatalogService | None = None
+        self._tokens: Mapping[Slug, Sequence[Asset]] = {}
+        self._readers: Mapping[Slug, ChainReader] = {}
+        self._portfolios: PortfolioService | None = None
+
+    async def __aenter__(self) -> Self:
+        protect(url for urls in self.settings.rpc.values() for url in urls)
+        protect(entry for entry in self.settings.token_lists if "://" in entry)
+        networks = tracked_networks(self.settings)
+        tokens = await listed_tokens(self.settings, networks)
+        async with AsyncExitStack() as stack:
+            pools = await _open_pools(stack, networks, self.settings)
+            cache = await stack.enter_async_context(MemoryCache("balances"))
+            names = _names(networks.values(), pools)
+            readers = {slug: _reader(network, pools[slug], names) for slug, network in networks.items()}
+            self._wire(tokens, readers, names, cache)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._catalog = self._portfolios = None
+        self._tokens, self._readers = {}, {}
+        await self._stack.aclose()
+
+    async def portfolio(
+        self,
+        address: str,
+        networks: Sequence[str] | None = None,
+        *,
+        tokens: Sequence[str] = (),
+        currency: str = "usd",
+        at: At | str = None,
+        spam: bool = False,
+        min_value: Decimal | str | int | None = None,
+    ) -> Portfolio:
+        """What an address holds, and what could not be learnt.
+
+        Arguments and errors are those of
+        :meth:`balance_tracker.services.portfolio.PortfolioService.portfolio`.
+        """
+        return await _opened(self._portfolios).portfolio(
+            address,
+            networks,
+            tokens=tokens,
+            currency=currency,
+            at=at,
+            spam=spam,
+            min_value=min_value,
+        )
+
+    def networks(self) -> tuple[NetworkView, ...]:
+        """Every tracked network, with what is known of its endpoints."""
+        return _opened(self._catalog).networks()
+
+    def network(self, slug: str) -> NetworkView:
+        """One tracked network.
+
+        Raises:
+            InputError: ``unknown_network``, with the nearest slug.
+        """
+        return _opened(self._catalog).network(slug)
+
+    def tokens(
+        self,
+        networks: Sequence[str] | None = None,
+        query: str | None = None,
+        limit: int = DEFAULT_LIMIT,
+        cursor: str | None = None,
+    ) -> TokenPage:
+        """Listed tokens, page by page.
+
+        Raises:
+            InputError: ``unknown_network``, ``invalid_limit`` or ``invalid_cursor``.
+        """
+        return _opened(self._catalog).tokens(networks, query, limit, cursor)
+
+    async def probe(self, networks: Sequence[str] | None = None) -> tuple[NetworkView, ...]:
+        """Ask every endpoint for its chain and head, and return the networks with their health."""
+        catalog = _opened(self._catalog)
+        await catalog.probe(networks, deadline_seconds=self.settings.deadline_seconds)
+        return catalog.networks()
+
+    async def refresh_tokens(self, sources: Sequence[str] = (), *, keep: bool = False) -> TokenListDiff:
+        """Read token lists again, check every token on chain, and say what would change.
+
+        Args:
+            sources: URLs or files; those of the settings without any.
+            keep: Whether the difference is kept, for the next start.
+
+        Raises:
+            InputError: There is no list to read.
+            ConfigurationError: A list can't be had or is wrong, or the data directory can't be written.
+        """
+        _opened(self._catalog)
+        lists = tuple(sources) or self.settings.token_lists
+        return await refreshed(lists, self._readers, self._tokens, self.settings.data_dir, keep=keep)
+
+    def readiness(self) -> Readiness:
+        """Whether questions can be answered: it is open, and not every network is known to be down."""
+        if self._catalog is None:
+            return Readiness(ready=False, components={"catalog": "failed", "cache": "failed"})
+        states: dict[str, ComponentStatus] = {
+            view.network.slug: _state(view) for view in self._catalog.networks()
+        }
+        components: dict[str, ComponentStatus] = {"catalog": "ok", "cache": "ok", **states}
+        return Readiness(any(state != "failed" for state in states.values()), components)
+
+    def _wire(
+        self,
+        tokens: Mapping[Slug, Sequence[Asset]],
+        readers: Mapping[Slug, ChainReader],
+        names: NameService | None,
+        cache: MemoryCache,
+    ) -> None:
+        """Build the use cases over open parts."""
+        self._tokens, self._readers = tokens, readers
+        networks = {slug: reader.network for slug, reader in readers.items()}
+        readings = {
+            slug: NetworkReading(reader, tokens.get(slug, ()), cache, self.settings.balance_ttl_seconds)
+            for slug, reader in readers.items()
+        }
+        self._catalog = CatalogService(networks, tokens, readers)
+        self._portfolios = PortfolioService(
+            networks,
+            readings,
+            AddressBook((EvmAddresses(), SolanaAddresses()), names),
+            names,
+            cache,
+            deadline_seconds=self.settings.deadline_seconds,
+        )
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Tracker]:
+    """A tracker with everything open, for an entry point."""
+    async with Tracker(settings) as tracker:
+        yield tracker
+
+
+async def _open_pools(
+    stack: AsyncExitStack, networks: Mapping[Slug, Network], settings: Settings
+) -> dict[Slug, Pool]:
+    """One pool per network, over one HTTP client."""
+    http = await stack.enter_async_context(HttpClient())
+    attempt = min(_LONGEST_ATTEMPT_SECONDS, settings.deadline_seconds * 0.4)
+    return {
+        slug: await stack.enter_async_context(
+            open_pool(slug, network.endpoints, http=http, attempt_seconds=attempt)
+        )
+        for slug, network in networks.items()
+    }
+
+
+def _reader(network: Network, pool: Pool, names: EnsNames | None) -> ChainReader:
+    if network.family == "solana":
+        return SolanaReader(network, pool)
+    return EvmReader(network, pool, names if "ens_registry" in network.contracts else None)
+
+
+def _names(networks: Iterable[Network], pools: Mapping[Slug, Pool]) -> EnsNames | None:
+    """Names are looked up where their registry is, if that network is tracked."""
+    for network in networks:
+        if "ens_registry" in network.contracts:
+            return EnsNames(network, pools[network.slug])
+    return None
+
+
+def _state(view: NetworkView) -> ComponentStatus:
+    states = {endpoint.state for endpoint in view.endpoints}
+    if "healthy" in states:
+        return "ok"
+    return "unknown" if "unknown" in states or not states else "failed"
+
+
+def _opened[T](service: T | None) -> T:
+    if service is None:
+        raise RuntimeError("Tracker is used outside its 'async with'")
+    return service

@@ -1,0 +1,1 @@
+"""What was learnt a moment ago, shared by everyone who asks."""

@@ -1,0 +1,48 @@
+"""``balance-tracker serve``: the API, by uvicorn."""
+
+import asyncio
+
+import uvicorn
+
+from balance_tracker.bootstrap import listed_tokens, load_settings, tracked_networks
+from balance_tracker.cli.exits import ALL_ANSWERED, BROKE, say
+from balance_tracker.settings import Settings
+from balance_tracker.telemetry.logging import configure
+
+APP = "balance_tracker.api.app:create_app"
+_FAREWELL_SECONDS = 20
+
+
+def run(host: str, port: int, workers: int) -> int:
+    """Serve until told to stop.
+
+    Raises:
+        ConfigurationError: A setting or a data file is wrong; nothing was started.
+    """
+    settings = load_settings()
+    configure(settings.log_format, settings.log_level)
+    asyncio.run(_check(settings))
+    try:
+        uvicorn.run(
+            APP,
+            factory=True,
+            host=host,
+            port=port,
+            workers=workers,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=_FAREWELL_SECONDS,
+        )
+    except SystemExit as stopped:
+        if stopped.code not in {None, 0}:
+            say(f"Error: the server could not be started on {host} port {port}.")
+            say("Hint: see the line above, and try another --port.")
+            return BROKE
+    return ALL_ANSWERED
+
+
+async def _check(settings: Settings) -> None:
+    """Read what the server will read, so that a mistake is told in one sentence before it starts."""
+    await listed_tokens(settings, tracked_networks(settings))

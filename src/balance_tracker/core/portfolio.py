@@ -1,0 +1,170 @@
+"""The answer: what an address holds, and what was asked, answered and failed."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Literal
+
+from balance_tracker.core.amounts import to_amount
+from balance_tracker.core.assets import Asset
+from balance_tracker.core.blocks import BlockRef
+from balance_tracker.core.ids import Address, Slug
+
+Status = Literal["ok", "partial", "stale", "failed"]
+
+
+class FailureCode(StrEnum):
+    """Why one asset's balance is not known."""
+
+    REVERTED = "reverted"
+    OUT_OF_GAS = "out_of_gas"
+    NO_DATA = "no_data"
+    MALFORMED = "malformed"
+    NO_CONTRACT = "no_contract"
+    ENDPOINT_FAILED = "endpoint_failed"
+    TIMED_OUT = "timed_out"
+    HISTORY_UNAVAILABLE = "history_unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class AssetFailure:
+    """One asset whose balance is not known, and why; never a zero."""
+
+    asset: Asset
+    code: FailureCode
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAccount:
+    """One Solana token account: ``state`` is ``initialized`` or ``frozen``."""
+
+    address: Address
+    raw_amount: int
+    state: str
+    delegate: Address | None = None
+    delegated_raw_amount: int = 0
+    withheld_raw_amount: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """How much of one asset an owner has at a block.
+
+    ``ui_amount`` is what a Solana mint displays where that differs from the plain
+    amount (interest-bearing, scaled); ``accounts`` are the token accounts summed.
+    """
+
+    asset: Asset
+    raw_amount: int
+    accounts: tuple[TokenAccount, ...] = ()
+    ui_amount: str | None = None
+
+    @property
+    def amount(self) -> Decimal | None:
+        """Whole units, exact; ``None`` where the asset's decimals are not known."""
+        if self.asset.decimals is None:
+            return None
+        return to_amount(self.raw_amount, self.asset.decimals)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one network said of one owner, all at one block.
+
+    ``balances`` holds every asset that answered, zeros too; ``failures`` every other
+    one; ``len(balances) + len(failures)`` assets were asked unless ``asked`` says so.
+    """
+
+    block: BlockRef
+    balances: tuple[Balance, ...]
+    failures: tuple[AssetFailure, ...]
+    endpoint: str
+    requests: int
+    asked: int
+    nfts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkError:
+    """Why a whole network is missing; never holds a URL or a key."""
+
+    code: str
+    detail: str
+    retryable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkCoverage:
+    """What one network was asked and what of it is known."""
+
+    network: Slug
+    chain_id: int | None
+    status: Status
+    block: BlockRef | None
+    cached: bool
+    stale: bool
+    endpoint: str | None
+    requests: int
+    elapsed_ms: int
+    asked: int
+    answered: int
+    failures: tuple[AssetFailure, ...] = ()
+    error: NetworkError | None = None
+    nfts: int = 0
+    age_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """One balance in an answer. Prices are not decided yet, so a value is unknown."""
+
+    balance: Balance
+    value: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """A holding that the totals leave out, and why."""
+
+    asset: Asset
+    raw_amount: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Portfolio:
+    """What an address holds on the networks asked, and what is missing."""
+
+    address: Address
+    name: str | None
+    currency: str
+    holdings: tuple[Holding, ...]
+    coverage: tuple[NetworkCoverage, ...]
+    taken_at: datetime
+    excluded: tuple[Excluded, ...] = field(default=())
+
+    @property
+    def complete(self) -> bool:
+        """Whether every network asked is ``ok``."""
+        return all(network.status == "ok" for network in self.coverage)
+
+    @property
+    def unpriced(self) -> int:
+        """How many holdings have no known value."""
+        return sum(holding.value is None for holding in self.holdings)
+
+    @property
+    def total_value(self) -> Decimal | None:
+        """The sum of the known values; ``None`` where none is known, zero only of an empty wallet."""
+        known = [holding.value for holding in self.holdings if holding.value is not None]
+        if known:
+            return sum(known, Decimal(0))
+        obtained = any(network.status != "failed" for network in self.coverage)
+        return Decimal(0) if obtained and not self.holdings else None
+
+    @property
+    def nothing_obtained(self) -> bool:
+        """Whether not one network answered."""
+        return all(network.status == "failed" for network in self.coverage)

@@ -1,0 +1,1 @@
+"""Real local nodes with sample wallets: what ``balance-tracker demo`` starts."""

@@ -1,0 +1,1 @@
+"""The EVM family: addresses, calls and their packing, blocks, balances, names."""

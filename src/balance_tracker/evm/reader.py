@@ -1,0 +1,181 @@
+"""Reads one EVM network for one owner: native coin, tokens and, where unknown, their metadata."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from balance_tracker.core.assets import Asset, native_asset
+from balance_tracker.core.blocks import At
+from balance_tracker.core.errors import UpstreamError
+from balance_tracker.core.ids import Address
+from balance_tracker.core.networks import Network
+from balance_tracker.core.portfolio import AssetFailure, Balance, Reading
+from balance_tracker.evm.balance_reader import balance_calls, read_balance
+from balance_tracker.evm.blocks import Header, header_call, last_block_at, quantity, read_header
+from balance_tracker.evm.calls import Answer, CallFailure, CallReader, ChainFacts, Outcome
+from balance_tracker.evm.ens import EnsNames
+from balance_tracker.evm.metadata import CALLS_PER_TOKEN, metadata_calls, read_metadata
+from balance_tracker.evm.multicall import Call
+from balance_tracker.ports import EndpointHealth, MetadataFailure, TokenMetadata
+from balance_tracker.transport.jsonrpc import RpcCall, RpcError
+from balance_tracker.transport.pool import Pool, Session
+
+MOST_KEPT = 10_000
+"""Tokens whose metadata, and times whose blocks, are remembered."""
+
+
+class EvmReader:
+    """Reads balances on one EVM network.
+
+    Args:
+        network: What its data file says.
+        pool: Its endpoints.
+        names: Where the network has an ENS registry: a look for a reverse record of the
+            owner then rides in the same request.
+    """
+
+    def __init__(self, network: Network, pool: Pool, names: EnsNames | None = None) -> None:
+        self.network = network
+        self._pool = pool
+        self._names = names
+        self._calls = CallReader(pool, chain_facts(network))
+        self._metadata: OrderedDict[Address, TokenMetadata] = OrderedDict()
+        self._blocks: OrderedDict[int, int] = OrderedDict()
+
+    async def read(self, owner: Address, assets: Sequence[Asset], at: At, deadline: float) -> Reading:
+        """See :meth:`balance_tracker.ports.ChainReader.read`."""
+        block = await self._block_of(at, deadline)
+        tokens = [asset for asset in assets if not asset.native]
+        contracts = [str(asset.contract_address).lower() for asset in tokens]
+        calls = balance_calls(owner, contracts)
+        unnamed = [place for place, asset in enumerate(tokens) if self._is_unnamed(asset)]
+        for place in unnamed:
+            calls += metadata_calls(contracts[place])
+        rider = self._names.rider(owner) if self._names is not None and at is None else None
+        if rider is not None:
+            calls.append(rider)
+        answer = await self._calls.read(calls, block, deadline)
+        if rider is not None and self._names is not None:
+            self._names.learn(owner, answer.outcomes.pop())
+        self._learn_metadata([tokens[place] for place in unnamed], answer.outcomes[1 + len(tokens) :])
+        named = [self._named(asset) for asset in tokens]
+        return self._reading([native_asset(self.network), *named], answer)
+
+    async def metadata(
+        self, assets: Sequence[Asset], deadline: float
+    ) -> Mapping[Address, TokenMetadata | MetadataFailure]:
+        """See :meth:`balance_tracker.ports.MetadataReader.metadata`."""
+        contracts = [asset.contract_address for asset in assets if asset.contract_address is not None]
+        calls: list[Call] = []
+        for contract in contracts:
+            calls += metadata_calls(contract.lower())
+        answer = await self._calls.read(calls, None, deadline)
+        return {
+            contract: read_metadata(outcomes)
+            for contract, outcomes in zip(contracts, _threes(answer.outcomes), strict=True)
+        }
+
+    async def probe(self) -> None:
+        """Ask every endpoint once for its chain and its head."""
+        deadline = asyncio.get_running_loop().time() + 8.0
+
+        async def operation(session: Session) -> None:
+            chain, head = await session.ask([RpcCall("eth_chainId"), header_call(None)])
+            if isinstance(chain, RpcError):
+                raise UpstreamError(f"eth_chainId failed: {chain.message[:200]}", code="rpc_error")
+            if quantity(chain) != self.network.chain_id:
+                raise UpstreamError(
+                    f"The endpoint serves chain {quantity(chain)}, not {self.network.chain_id}.",
+                    code="wrong_chain",
+                    retryable=False,
+                )
+            session.endpoint.chain_verified = True
+            self._pool.saw_head(session.endpoint, read_header(head, None).number)
+
+        await self._pool.probe(operation, deadline)
+
+    def health(self) -> Sequence[EndpointHealth]:
+        """What is known of each endpoint, best first."""
+        return self._pool.health()
+
+    async def _block_of(self, at: At, deadline: float) -> int | None:
+        if not isinstance(at, datetime):
+            return at
+        moment = int(at.timestamp())
+        if moment not in self._blocks:
+            self._blocks[moment] = await self._find_block(moment, deadline)
+            _bound(self._blocks)
+        return self._blocks[moment]
+
+    async def _find_block(self, moment: int, deadline: float) -> int:
+        async def operation(session: Session) -> Header | None:
+            async def header_at(number: int) -> Header:
+                return read_header((await session.ask([header_call(number)]))[0], number)
+
+            head = read_header((await session.ask([header_call(None)]))[0], None)
+            self._pool.saw_head(session.endpoint, head.number)
+            return await last_block_at(moment, head, header_at)
+
+        found = await self._pool.run(operation, deadline)
+        if found is None:
+            raise UpstreamError(
+                f"{self.network.name} has no block that early.", code="history_unavailable", retryable=False
+            )
+        return found.number
+
+    def _is_unnamed(self, asset: Asset) -> bool:
+        return asset.decimals is None and asset.contract_address not in self._metadata
+
+    def _learn_metadata(self, assets: Sequence[Asset], outcomes: Sequence[Outcome]) -> None:
+        threes = _threes(outcomes[: CALLS_PER_TOKEN * len(assets)])
+        for asset, three in zip(assets, threes, strict=True):
+            known = read_metadata(three)
+            if isinstance(known, TokenMetadata) and asset.contract_address is not None:
+                self._metadata[asset.contract_address] = known
+        _bound(self._metadata)
+
+    def _named(self, asset: Asset) -> Asset:
+        known = self._metadata.get(asset.contract_address) if asset.contract_address is not None else None
+        if asset.decimals is not None or known is None:
+            return asset
+        return asset.with_metadata(asset.symbol or known.symbol, asset.name or known.name, known.decimals)
+
+    def _reading(self, assets: Sequence[Asset], answer: Answer) -> Reading:
+        balances: list[Balance] = []
+        failures: list[AssetFailure] = []
+        for asset, outcome in zip(assets, answer.outcomes, strict=False):
+            value = read_balance(outcome)
+            if isinstance(value, CallFailure):
+                failures.append(AssetFailure(asset, value.code, value.reason))
+            else:
+                balances.append(Balance(asset, value))
+        return Reading(
+            block=answer.block,
+            balances=tuple(balances),
+            failures=tuple(failures),
+            endpoint=answer.endpoint,
+            requests=answer.requests,
+            asked=len(assets),
+        )
+
+
+def chain_facts(network: Network) -> ChainFacts:
+    """What a network's file says that reading it needs."""
+    multicall3 = network.contracts.get("multicall3")
+    arbsys = network.contracts.get("arbsys")
+    return ChainFacts(
+        chain_id=network.chain_id,
+        multicall3=multicall3.address if multicall3 else None,
+        multicall3_since=multicall3.since_block if multicall3 else 0,
+        arbsys=arbsys.address if arbsys else None,
+    )
+
+
+def _threes(outcomes: Sequence[Outcome]) -> list[Sequence[Outcome]]:
+    return [outcomes[at : at + CALLS_PER_TOKEN] for at in range(0, len(outcomes), CALLS_PER_TOKEN)]
+
+
+def _bound[K, V](kept: OrderedDict[K, V]) -> None:
+    while len(kept) > MOST_KEPT:
+        kept.popitem(last=False)

@@ -1,0 +1,139 @@
+"""The seams: what the use cases need from chains, caches and names, on one page."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from balance_tracker.core.assets import Asset
+from balance_tracker.core.blocks import At
+from balance_tracker.core.ids import Address
+from balance_tracker.core.networks import Network
+from balance_tracker.core.portfolio import FailureCode, Reading
+
+EndpointState = Literal["unknown", "healthy", "resting", "stale", "wrong_chain"]
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointHealth:
+    """What is known of one endpoint; ``name`` has no key, path secret or password in it."""
+
+    name: str
+    state: EndpointState
+    latency_ms: int | None
+    head: int | None
+    successes: int
+    failures: int
+    last_error: str | None
+    retry_in_seconds: int | None
+    learned: dict[str, str]
+
+
+class AddressFormat(Protocol):
+    """How one family writes addresses."""
+
+    family: str
+
+    def looks_like(self, text: str) -> bool:
+        """Whether the text is meant as an address of this family, right or wrong."""
+
+    def parse(self, text: str) -> Address:
+        """The address in the form it goes out in.
+
+        Raises:
+            InputError: Not an address of this family; the hint says what is wrong.
+        """
+
+
+class ChainReader(Protocol):
+    """Reads one network."""
+
+    network: Network
+
+    async def read(self, owner: Address, assets: Sequence[Asset], at: At, deadline: float) -> Reading:
+        """Balances of the native coin and of ``assets``, all at one block.
+
+        Args:
+            owner: Whose holdings.
+            assets: The tokens to ask; those without decimals are asked for their metadata too.
+                On Solana they name what is found, and are shown at zero when ``trust`` is ``unknown``.
+            at: The block, see :data:`~balance_tracker.core.blocks.At`.
+            deadline: The loop's time (``asyncio`` clock, seconds) by which it answers with what it has.
+
+        Raises:
+            UpstreamError: No endpoint answered; one failed asset is not an error but in ``failures``.
+            InputError: ``at`` can't be met by any endpoint because no such block exists.
+        """
+
+    async def probe(self) -> None:
+        """Ask every endpoint for its chain and head once, to learn its health."""
+
+    def health(self) -> Sequence[EndpointHealth]:
+        """What is known of each endpoint, best first."""
+
+
+class NameService(Protocol):
+    """Names for addresses (ENS)."""
+
+    def looks_like(self, text: str) -> bool:
+        """Whether the text is a name that this service resolves."""
+
+    async def resolve(self, name: str) -> Address:
+        """The address of a name.
+
+        Raises:
+            InputError: The name is not valid or has no address.
+            UpstreamError: The name could not be looked up.
+        """
+
+    async def name_of(self, address: Address) -> str | None:
+        """The checked name of an address for display, or ``None`` if it has none or it is not known."""
+
+
+class Cache(Protocol):
+    """Keeps values for a while and lets many askers share one load."""
+
+    async def get_or_load[T](
+        self, key: str, ttl_seconds: float, load: Callable[[], Awaitable[T]], keep: Callable[[T], bool]
+    ) -> tuple[T, float]:
+        """The value and its age in seconds (0.0 when it was loaded now).
+
+        However many ask for a key at once, ``load`` runs once; what ``keep`` refuses is
+        handed to those who waited and then forgotten. A ttl of 0 shares loads and keeps nothing.
+        """
+
+    def last_good[T](self, key: str, kind: type[T]) -> tuple[T, float] | None:
+        """The last kept value of a key, however old, and its age in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenMetadata:
+    """What a contract or mint says of itself; ``None`` where it says nothing that can be read."""
+
+    symbol: str | None
+    name: str | None
+    decimals: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataFailure:
+    """Why one token's metadata is not known: no contract, or an endpoint that did not answer."""
+
+    code: FailureCode
+    reason: str
+
+
+class MetadataReader(Protocol):
+    """Asks the tokens of one network what they say of themselves."""
+
+    async def metadata(
+        self, assets: Sequence[Asset], deadline: float
+    ) -> Mapping[Address, TokenMetadata | MetadataFailure]:
+        """What each token says, by its contract address or mint; one that is left out was not asked.
+
+        Args:
+            assets: Tokens of this network, none of them native; what is known of them is not used.
+            deadline: The loop's time (``asyncio`` clock, seconds) by which it answers with what it has.
+
+        Raises:
+            UpstreamError: No endpoint answered; a token without a contract is not an error but a failure.
+        """

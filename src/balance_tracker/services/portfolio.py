@@ -1,0 +1,215 @@
+"""What an address holds: all networks at once, under one deadline, and what is missing."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from balance_tracker.core.blocks import At
+from balance_tracker.core.errors import InputError, TrackerError, UpstreamError
+from balance_tracker.core.ids import Address, Slug
+from balance_tracker.core.networks import Network
+from balance_tracker.core.portfolio import Balance, Excluded, Holding, Portfolio
+from balance_tracker.ports import Cache, NameService
+from balance_tracker.services import questions
+from balance_tracker.services.addresses import AddressBook, Owner
+from balance_tracker.services.questions import Question
+from balance_tracker.services.reading import Deadline, NetworkAnswer, NetworkReading
+from balance_tracker.services.spam import judged
+from balance_tracker.telemetry.logging import get_logger
+
+NAME_TTL_SECONDS = 3600.0
+NAME_GRACE_SECONDS = 1.0
+"""How long a finished answer waits for the owner's name, which is only for display."""
+
+_log = get_logger(__name__)
+
+
+class PortfolioService:
+    """Answers what an address holds.
+
+    Args:
+        networks: What is tracked, in the order of answers.
+        readings: One per tracked network.
+        book: Tells addresses apart.
+        names: Names for display; ``None`` if none are looked up.
+        cache: Where names are kept.
+        deadline_seconds: How long one answer may take.
+        now: The time, in UTC.
+    """
+
+    def __init__(
+        self,
+        networks: Mapping[Slug, Network],
+        readings: Mapping[Slug, NetworkReading],
+        book: AddressBook,
+        names: NameService | None,
+        cache: Cache,
+        *,
+        deadline_seconds: float,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._networks = networks
+        self._readings = readings
+        self._book = book
+        self._names = names
+        self._cache = cache
+        self._deadline_seconds = deadline_seconds
+        self._now = now
+
+    async def portfolio(
+        self,
+        address: str,
+        networks: Sequence[str] | None = None,
+        *,
+        tokens: Sequence[str] = (),
+        currency: str = "usd",
+        at: At | str = None,
+        spam: bool = False,
+        min_value: Decimal | str | int | None = None,
+    ) -> Portfolio:
+        """What an address holds, and what could not be learnt.
+
+        Args:
+            address: An EVM or Solana address, or a name that resolves.
+            networks: Slugs to ask; every tracked network of the address's family without them.
+            tokens: Contract addresses to ask besides the listed ones, shown also at zero.
+            currency: What values are in.
+            at: A block number (then exactly one EVM network), a time, or ``None`` for the latest block.
+            spam: Whether tokens that look like spam are shown.
+            min_value: Holdings of a known lower value are left out.
+
+        Raises:
+            InputError: Something asked for can't be; its hint says what can.
+            UpstreamError: The address is a name that could not be looked up.
+        """
+        deadline = Deadline.after(self._deadline_seconds)
+        currency = questions.choose_currency(currency)
+        least = questions.choose_min_value(min_value)
+        slugs = [
+            questions.find_network(slug, self._networks).slug for slug in questions.split_words(networks)
+        ]
+        owner = await self._resolve(address, deadline)
+        chosen = questions.choose_networks(owner, slugs, self._networks)
+        question = Question(
+            owner=owner,
+            networks=chosen,
+            tokens=questions.choose_tokens(owner, tokens, self._book),
+            currency=currency,
+            at=questions.choose_at(at, chosen, self._now()),
+            spam=spam,
+            min_value=least,
+        )
+        return await self._answer(question, deadline)
+
+    async def _resolve(self, address: str, deadline: Deadline) -> Owner:
+        try:
+            async with asyncio.timeout_at(deadline.end):
+                return await self._book.resolve(address)
+        except TimeoutError:
+            raise UpstreamError(
+                "The name could not be looked up within the deadline.", code="timed_out"
+            ) from None
+
+    async def _answer(self, question: Question, deadline: Deadline) -> Portfolio:
+        owner = question.owner
+        async with asyncio.TaskGroup() as group:
+            naming = group.create_task(self._name(owner, deadline))
+            tasks = [
+                group.create_task(self._read(network, question, deadline)) for network in question.networks
+            ]
+            await asyncio.wait(tasks)
+            await asyncio.wait([naming], timeout=NAME_GRACE_SECONDS)
+            naming.cancel()
+        answers = [_network_answer(task.result()) for task in tasks]
+        name = naming.result() if not naming.cancelled() else owner.name
+        return compose(question, name, answers, self._now())
+
+    async def _read(
+        self, network: Network, question: Question, deadline: Deadline
+    ) -> NetworkAnswer | InputError:
+        reading = self._readings[network.slug]
+        try:
+            return await reading.answer(question.owner.address, question.tokens, question.at, deadline)
+        except InputError as error:
+            return error
+
+    async def _name(self, owner: Owner, deadline: Deadline) -> str | None:
+        """The owner's name: the one asked by, or the checked one; unknown is ``None``."""
+        if owner.name is not None or self._names is None or owner.family != "evm":
+            return owner.name
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline.end):
+                return await self._kept_name(self._names, owner.address)
+        return None
+
+    async def _kept_name(self, names: NameService, address: Address) -> str | None:
+        async def look_up() -> str | None:
+            return await names.name_of(address)
+
+        try:
+            name, _ = await self._cache.get_or_load(f"name|{address}", NAME_TTL_SECONDS, look_up, _always)
+        except TrackerError as error:
+            _log.info("name_lookup_failed", code=error.code, detail=error.message)
+        except Exception as error:  # noqa: BLE001 - a name is only for display and harms no answer
+            _log.exception("name_lookup_broke", error=error)
+        else:
+            return name
+        return None
+
+
+def compose(
+    question: Question, name: str | None, answers: Sequence[NetworkAnswer], taken_at: datetime
+) -> Portfolio:
+    """One portfolio of what the networks answered, in the order they were asked."""
+    holdings: list[Holding] = []
+    excluded: list[Excluded] = []
+    mirrors = {(network.slug, mirror) for network in question.networks for mirror in network.mirrors}
+    for balance in (balance for answer in answers for balance in sorted(answer.balances, key=_order)):
+        if balance.raw_amount == 0 and balance.asset.contract_address not in question.tokens:
+            continue
+        holding = Holding(replace(balance, asset=judged(balance.asset)))
+        reason = _reason_to_exclude(holding, question, mirrors)
+        if reason is None:
+            holdings.append(holding)
+        else:
+            excluded.append(Excluded(holding.balance.asset, balance.raw_amount, reason))
+    return Portfolio(
+        address=question.owner.address,
+        name=name,
+        currency=question.currency,
+        holdings=tuple(holdings),
+        coverage=tuple(answer.coverage for answer in answers),
+        taken_at=taken_at,
+        excluded=tuple(excluded),
+    )
+
+
+def _reason_to_exclude(
+    holding: Holding, question: Question, mirrors: set[tuple[Slug, Address]]
+) -> str | None:
+    asset = holding.balance.asset
+    if asset.contract_address is not None and (asset.network, asset.contract_address) in mirrors:
+        return "mirror"
+    if asset.trust == "spam" and not question.spam:
+        return "spam"
+    if question.min_value is not None and holding.value is not None and holding.value < question.min_value:
+        return "dust"
+    return None
+
+
+def _order(balance: Balance) -> tuple[bool, str, str]:
+    asset = balance.asset
+    return (not asset.native, (asset.symbol or "\U0010ffff").casefold(), asset.asset_id)
+
+
+def _network_answer(result: NetworkAnswer | InputError) -> NetworkAnswer:
+    if isinstance(result, InputError):
+        raise result
+    return result
+
+
+def _always(_name: str | None) -> bool:
+    return True

@@ -1,0 +1,201 @@
+"""Every knob of the service: environment variables, or the same names in ``.env``.
+
+Rooms do not read these; the entry points and bootstrap do, and hand plain values on.
+"""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, DirectoryPath, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+PREFIX = "TRACKER_"
+RPC_PREFIX = "TRACKER_RPC_"
+_RPC_SCHEMES = frozenset({"http", "https", "ws", "wss"})
+
+
+def _split(value: object) -> object:
+    """Comma-separated text as a tuple; anything else as it is."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _lower(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _checked_rpc(rpc: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Refuse what is not a URL, without showing it: it may hold a key."""
+    for name, urls in rpc.items():
+        for position, url in enumerate(urls, start=1):
+            if not _is_endpoint_url(url):
+                raise ValueError(
+                    f"{RPC_PREFIX}{name.upper()} must hold http(s) or ws(s) URLs; number {position} is none"
+                )
+    return rpc
+
+
+def _is_endpoint_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme.lower() in _RPC_SCHEMES and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+class Settings(BaseSettings):
+    """What the operator decided; frozen. Names in the environment begin with ``TRACKER_``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+        validate_default=False,
+    )
+
+    data_dir: Path = Field(
+        default=Path("data"),
+        description="Where the service keeps its files, such as refreshed token lists; made when needed.",
+    )
+    networks: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+        default=(), description="Slugs of the networks to track, comma-separated; without it, all of them."
+    )
+    networks_dir: DirectoryPath | None = Field(
+        default=None,
+        description="A directory of more network files, written like the shipped ones; a same slug replaces.",
+    )
+    rpc: Annotated[
+        dict[str, Annotated[tuple[str, ...], BeforeValidator(_split)]], AfterValidator(_checked_rpc)
+    ] = Field(
+        default_factory=dict,
+        repr=False,
+        description=(
+            "Endpoint URLs of one network (`http`, `https`, `ws` or `wss`), comma-separated, in place of "
+            "the shipped public ones; the slug is written in capitals with `-` as `_`. Paths, queries and "
+            "passwords in them are secrets and are never shown."
+        ),
+    )
+    token_lists: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+        default=(),
+        repr=False,
+        description="Files or URLs in the Token Lists schema, comma-separated, merged over the shipped.",
+    )
+    shipped_tokens: bool = Field(
+        default=True,
+        description="Whether the shipped token lists are used; `false` leaves only the operator's.",
+    )
+    balance_ttl_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="How long balances are answered from the cache before they are read anew; 0 turns it off.",
+    )
+    deadline_seconds: float = Field(
+        default=15.0,
+        gt=0,
+        le=300,
+        allow_inf_nan=False,
+        description="Within this time a read answers with what it has; unfinished networks are `failed`.",
+    )
+    log_format: Annotated[Literal["console", "json"] | None, BeforeValidator(_lower)] = Field(
+        default=None,
+        description="`console` or `json`; without it, `console` on a terminal and `json` elsewhere.",
+    )
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
+        default="info", description="The lowest level of the lines that are logged."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read ``TRACKER_RPC_<SLUG>`` beside the named settings; the environment wins over ``.env``."""
+        del file_secret_settings
+        rpc = _RpcSource(settings_cls, {**_variables(dotenv_settings), **_variables(env_settings)})
+        return (init_settings, rpc, env_settings, dotenv_settings)
+
+
+class _RpcSource(PydanticBaseSettingsSource):
+    """Collects ``TRACKER_RPC_<SLUG>`` variables into the field ``rpc``."""
+
+    def __init__(self, settings_cls: type[BaseSettings], variables: Mapping[str, str | None]) -> None:
+        super().__init__(settings_cls)
+        self._variables = variables
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        """Not asked: :meth:`__call__` answers for the one field."""
+        del field
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        prefix = RPC_PREFIX.lower()
+        found = {
+            name[len(prefix) :]: value
+            for name, value in self._variables.items()
+            if name.startswith(prefix) and len(name) > len(prefix) and value and value.strip()
+        }
+        return {"rpc": found} if found else {}
+
+
+def rpc_key(slug: str) -> str:
+    """The name in :attr:`Settings.rpc` of a network.
+
+    >>> rpc_key("polygon-zkevm")
+    'polygon_zkevm'
+    """
+    return slug.lower().replace("-", "_")
+
+
+def environment_name(field: str) -> str:
+    """The environment variable of a setting.
+
+    >>> environment_name("deadline_seconds")
+    'TRACKER_DEADLINE_SECONDS'
+    """
+    return f"{RPC_PREFIX}<SLUG>" if field == "rpc" else f"{PREFIX}{field.upper()}"
+
+
+def explain(error: ValidationError) -> str:
+    """One sentence that names the first wrong setting and the reason, never its value."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    reason = first["msg"].removeprefix("Value error, ")
+    if reason.startswith(PREFIX):
+        return f"{reason}."
+    field = str(first["loc"][0]) if first["loc"] else "a setting"
+    return f"{environment_name(field)} is wrong: {reason[:1].lower()}{reason[1:]}."
+
+
+def misspelt(variables: Mapping[str, str]) -> list[tuple[str, str | None]]:
+    """Variables that look like settings and are none, each with the nearest real name."""
+    known = [environment_name(field) for field in Settings.model_fields if field != "rpc"]
+    return [
+        (name, next(iter(get_close_matches(name.upper(), known, n=1)), None))
+        for name in variables
+        if name.upper().startswith(PREFIX)
+        and not name.upper().startswith(RPC_PREFIX)
+        and name.upper() not in known
+    ]
+
+
+def _variables(source: PydanticBaseSettingsSource) -> Mapping[str, str | None]:
+    return source.env_vars if isinstance(source, EnvSettingsSource) else {}

@@ -1,0 +1,1 @@
+"""The Solana family: addresses, account layouts, UI amounts and the reader."""

@@ -1,0 +1,108 @@
+"""Every metric by name. Labels have few values: never an address, a key or a path as it was sent."""
+
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+
+CacheOutcome = Literal["hit", "miss", "shared", "stale"]
+
+_LATENCY_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0)
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_MOST_VALUES = 200
+
+
+class Metrics:
+    """The counters and histograms of one process, in a registry of their own."""
+
+    content_type = "text/plain; version=0.0.4; charset=utf-8"
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._seen: dict[str, set[str]] = {}
+        self._define_upstream()
+        self._define_service()
+
+    def _define_upstream(self) -> None:
+        self._rpc_requests = self._counter(
+            "tracker_rpc_requests_total",
+            "Requests sent to endpoints, by how they ended.",
+            "network",
+            "endpoint",
+            "outcome",
+        )
+        self._rpc_calls = self._counter(
+            "tracker_rpc_calls_total",
+            "JSON-RPC calls those requests carried.",
+            "network",
+            "endpoint",
+            "outcome",
+        )
+        self._rpc_seconds = self._histogram(
+            "tracker_rpc_request_seconds", "Time until an endpoint's answer was read.", "network"
+        )
+        self._reads = self._counter(
+            "tracker_reads_total",
+            "Networks read for a portfolio, by the status answered.",
+            "network",
+            "status",
+        )
+        self._read_seconds = self._histogram("tracker_read_seconds", "Time to read one network.", "network")
+
+    def _define_service(self) -> None:
+        self._requests = self._counter(
+            "tracker_http_requests_total", "Requests answered by the API.", "route", "method", "status"
+        )
+        self._request_seconds = self._histogram(
+            "tracker_http_request_seconds", "Time to answer a request of the API.", "route"
+        )
+        self._cache_lookups = self._counter(
+            "tracker_cache_lookups_total",
+            "Cache look-ups: hit, miss, shared (waited for another's load), stale (last good answer).",
+            "cache",
+            "outcome",
+        )
+
+    def observe_rpc(self, network: str, endpoint: str, outcome: str, seconds: float, calls: int) -> None:
+        """One request to an endpoint (by redacted name) that carried ``calls`` calls."""
+        labels = (network, self._bounded("endpoint", endpoint), self._bounded("outcome", outcome))
+        self._rpc_requests.labels(*labels).inc()
+        self._rpc_calls.labels(*labels).inc(calls)
+        self._rpc_seconds.labels(network).observe(seconds)
+
+    def observe_read(self, network: str, status: str, seconds: float) -> None:
+        """One network read for one owner, with the coverage status it ended in."""
+        self._reads.labels(network, status).inc()
+        self._read_seconds.labels(network).observe(seconds)
+
+    def observe_request(self, route: str, method: str, status: int, seconds: float) -> None:
+        """One request of the API; ``route`` is the template, or ``unmatched``."""
+        method = method if method in _METHODS else "other"
+        self._requests.labels(route, method, str(status)).inc()
+        self._request_seconds.labels(route).observe(seconds)
+
+    def observe_cache(self, cache: str, outcome: CacheOutcome) -> None:
+        """One look-up in a named cache."""
+        self._cache_lookups.labels(cache, outcome).inc()
+
+    def exposition(self) -> bytes:
+        """All of it in the Prometheus text format."""
+        return generate_latest(self.registry)
+
+    def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
+        return Counter(name, documentation, labels, registry=self.registry)
+
+    def _histogram(self, name: str, documentation: str, *labels: str) -> Histogram:
+        return Histogram(name, documentation, labels, registry=self.registry, buckets=_LATENCY_SECONDS)
+
+    def _bounded(self, label: str, value: str) -> str:
+        """The value, or ``other`` once a label has had as many values as it may."""
+        seen = self._seen.setdefault(label, set())
+        if value not in seen:
+            if len(seen) >= _MOST_VALUES:
+                return "other"
+            seen.add(value)
+        return value
+
+
+METRICS = Metrics()
+"""The process's metrics; served at ``/metrics``."""

@@ -1,0 +1,173 @@
+"""The commands: data to stdout, everything else to stderr, and exit codes that scripts can trust."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import Run
+from tests.fakes.readers import (
+    ALICE,
+    BASE,
+    ETHEREUM,
+    SOLANA_ALICE,
+    STRANGE,
+    USDC,
+    ScriptedNames,
+    ScriptedReader,
+    refused,
+)
+from tests.fakes.tracker import ScriptedTracker
+
+import balance_tracker
+from balance_tracker import __version__
+from balance_tracker.core.portfolio import FailureCode
+
+
+def test_a_pipe_gets_tab_separated_text(run: Run) -> None:
+    ran = run("balances", ALICE)
+    lines = [line.split("\t") for line in ran.out.splitlines()]
+    assert (ran.code, ran.err) == (0, "")
+    assert lines[0] == ["address", "network", "symbol", "amount", "raw_amount", "contract_address"]
+    assert lines[1] == [ALICE, "ethereum", "ETH", "3", "3000000000000000000", "-"]
+    assert lines[2] == [ALICE, "ethereum", "USDC", "1.5", "1500000", USDC]
+
+
+def test_json_is_the_api_s_object_and_a_list_for_several(run: Run) -> None:
+    one = json.loads(run("balances", ALICE, "--json").out)
+    several = json.loads(run("balances", ALICE, SOLANA_ALICE, ALICE, "--json").out)
+    assert one["address"] == ALICE
+    assert [entry["address"] for entry in several] == [ALICE, SOLANA_ALICE]
+
+
+def test_csv_has_one_line_per_holding(run: Run) -> None:
+    rows = list(csv.DictReader(io.StringIO(run("balances", ALICE, "--csv").out)))
+    assert [(row["network"], row["symbol"], row["amount"], row["native"]) for row in rows] == [
+        ("ethereum", "ETH", "3", "true"),
+        ("ethereum", "USDC", "1.5", "false"),
+        ("base", "ETH", "0.1", "true"),
+    ]
+    assert rows[0]["block_number"] == "21000000"
+    assert rows[0]["value"] == ""
+
+
+def test_a_symbol_is_never_a_formula_of_a_spreadsheet(run: Run) -> None:
+    reader = ScriptedReader(BASE, {STRANGE: 1}, metadata={STRANGE: ("=1+1", "@x", 0)})
+    ran = run("balances", ALICE, "--tokens", STRANGE, "--csv", tracker=ScriptedTracker([reader]))
+    row = next(csv.DictReader(io.StringIO(ran.out)))
+    assert (row["symbol"], row["name"]) == ("'=1+1", "'@x")
+
+
+def test_a_part_answered_exits_with_3_and_says_what_is_missing(run: Run) -> None:
+    readers = [
+        ScriptedReader(ETHEREUM, {None: 1}, {USDC: FailureCode.REVERTED}),
+        ScriptedReader(BASE, error=refused()),
+    ]
+    for output in ((), ("--json",), ("--csv",)):
+        ran = run("balances", ALICE, *output, tracker=ScriptedTracker(readers))
+        assert ran.code == 3
+        assert "0 of 2 networks answered in full" in ran.err
+        assert "ethereum is missing 1 of 3 assets: USDC (reverted)." in ran.err
+        assert "base failed, so its balances are not known: Refused by node.example." in ran.err
+        assert "key-1" not in ran.err + ran.out
+
+
+def test_nothing_answered_exits_with_4(run: Run) -> None:
+    ran = run("balances", ALICE, "--json", tracker=ScriptedTracker([ScriptedReader(BASE, error=refused())]))
+    assert ran.code == 4
+    assert json.loads(ran.out)["coverage"][0]["status"] == "failed"
+
+
+def test_a_name_that_could_not_be_looked_up_exits_with_4_and_spares_the_others(run: Run) -> None:
+    names = ScriptedNames(error=refused("The name could not be looked up."))
+    tracker = ScriptedTracker([ScriptedReader(ETHEREUM)], names=names)
+    alone = run("balances", "alice.eth", tracker=tracker)
+    assert (alone.code, alone.out) == (4, "")
+    assert alone.err.startswith("Error: The name could not be looked up.")
+    both = run(
+        "balances",
+        "alice.eth",
+        ALICE,
+        "--json",
+        tracker=ScriptedTracker([ScriptedReader(ETHEREUM)], names=names),
+    )
+    assert both.code == 3
+    assert len(json.loads(both.out)) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["balances", "hello"], "Hint: An EVM address"),
+        (["balances", ALICE, "--network", "bas"], "Hint: Did you mean 'base'?"),
+        (["balances", ALICE, "--at", "soon"], "Hint: Give a block number"),
+        (["balances", ALICE, "--currency", "doge"], "Hint: Known are: usd"),
+        (["balances", ALICE, "--min-value", "much"], "not below zero"),
+        (["balances", ALICE, "--json", "--csv"], "can't be given together"),
+        (["balances"], "Missing argument"),
+        (["nothing"], "No such command"),
+        (["tokens", "list", "-n", "nowhere"], "Known are"),
+    ],
+)
+def test_wrong_use_exits_with_2_and_a_hint(run: Run, words: list[str], part: str) -> None:
+    ran = run(*words)
+    assert (ran.code, ran.out) == (2, "")
+    assert part in " ".join(ran.err.split())
+    assert "Traceback" not in ran.err
+
+
+def test_a_wrong_setting_exits_with_2_and_its_name(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACKER_DEADLINE_SECONDS", "soon")
+    for words in (["balances", ALICE], ["networks"], ["serve"], ["tokens", "list"]):
+        ran = run(*words)
+        assert ran.code == 2
+        assert ran.err.startswith("Error: TRACKER_DEADLINE_SECONDS is wrong")
+
+
+def test_what_broke_is_one_sentence(run: Run) -> None:
+    tracker = ScriptedTracker([ScriptedReader(BASE)])
+    tracker._listed = None  # type: ignore[assignment]
+    ran = run("networks", tracker=tracker)
+    assert ran.code == 1
+    assert "Error: something broke here (AttributeError)." in ran.err
+
+
+def test_networks_are_listed_and_probed(run: Run) -> None:
+    plain = run("networks")
+    assert plain.code == 0
+    assert plain.out.splitlines()[1].split("\t")[:4] == ["ethereum", "1", "2", "node.example"]
+    probed = run("networks", "--probe", "--json")
+    assert probed.code == 0
+    assert [entry["slug"] for entry in json.loads(probed.out)["networks"]] == ["ethereum", "base", "solana"]
+
+
+def test_a_probe_tells_by_its_code_how_many_networks_answer(run: Run) -> None:
+    dead = ScriptedReader(BASE, error=refused())
+    assert run("networks", "--probe", tracker=ScriptedTracker([dead])).code == 4
+    assert run("networks", "--probe", tracker=ScriptedTracker([dead, ScriptedReader(ETHEREUM)])).code == 3
+
+
+def test_tokens_are_listed(run: Run) -> None:
+    text = run("tokens", "list", "--network", "ethereum", "--query", "usd")
+    assert text.code == 0
+    assert text.out.splitlines()[1] == f"ethereum\tUSDC\tUSD Coin\t6\tverified\t{USDC}"
+    assert len(json.loads(run("tokens", "list", "--json").out)["tokens"]) == 3
+
+
+def test_the_version_is_shown(run: Run) -> None:
+    assert run("--version").out == f"balance-tracker {__version__}\n"
+
+
+def test_the_module_runs_and_its_help_is_quick() -> None:
+    started = time.perf_counter()
+    source = str(Path(balance_tracker.__file__).parent.parent)
+    words = [sys.executable, "-m", "balance_tracker", "--help"]
+    environment = {**os.environ, "PYTHONPATH": source}
+    ran = subprocess.run(words, capture_output=True, text=True, check=True, env=environment)
+    assert "balances" in ran.stdout
+    assert time.perf_counter() - started < 2

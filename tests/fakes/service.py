@@ -1,0 +1,69 @@
+"""A portfolio use case over scripted networks."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+from tests.fakes.readers import ScriptedReader, formats
+
+from balance_tracker.cache.memory import MemoryCache
+from balance_tracker.core.assets import Asset
+from balance_tracker.ports import NameService
+from balance_tracker.services.addresses import AddressBook
+from balance_tracker.services.portfolio import PortfolioService
+from balance_tracker.services.reading import NetworkReading
+
+NOW = datetime(2026, 11, 22, 5, 0, tzinfo=UTC)
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Scene:
+    """Readers, a cache on a standing clock and the use case over them."""
+
+    def __init__(
+        self,
+        readers: Sequence[ScriptedReader],
+        listed: Sequence[Asset] = (),
+        *,
+        names: NameService | None = None,
+        ttl_seconds: float = 60,
+        deadline_seconds: float = 2,
+    ) -> None:
+        self.clock = Clock()
+        self.cache = MemoryCache("balances", clock=self.clock)
+        self.readers = {reader.network.slug: reader for reader in readers}
+        self.networks = {reader.network.slug: reader.network for reader in readers}
+        self.tokens = {
+            slug: tuple(asset for asset in listed if asset.network == slug) for slug in self.networks
+        }
+        readings = {
+            slug: NetworkReading(reader, self.tokens[slug], self.cache, ttl_seconds)
+            for slug, reader in self.readers.items()
+        }
+        self.service = PortfolioService(
+            self.networks,
+            readings,
+            AddressBook(formats(), names),
+            names,
+            self.cache,
+            deadline_seconds=deadline_seconds,
+            now=lambda: NOW,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.cache.close()

@@ -1,0 +1,3 @@
+"""What each error code means, in one sentence; ``reference.py`` refuses a code that is missing here."""
+
+CODES: dict[str, str] = {}
