@@ -72,7 +72,9 @@ class ChainReader(Protocol):
 
 
 class NameService(Protocol):
-    """Names for addresses (ENS)."""
+    """Names for addresses (ENS); ``network`` is where they are kept."""
+
+    network: Network
 
     def looks_like(self, text: str) -> bool:
         """Whether the text is a name that this service resolves."""

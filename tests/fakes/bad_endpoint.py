@@ -17,7 +17,7 @@ import aiohttp
 from tests.fakes.http_wire import Request, read_request, render
 
 HOST = "127.0.0.1"
-USER = "operator"
+USER = "operator-7c41f0"
 PASSWORD = "hunter2-password"
 PATH_KEY = "3f9ac21e77d04b8ab8c1"
 QUERY_KEY = "querysecret-5b1d"
@@ -31,14 +31,14 @@ type Act = Callable[["Exchange"], Awaitable[None]]
 class Fault:
     """One way to fail.
 
-    ``alone`` are the statuses that a network may have when this is its only endpoint; ``beside``
-    those beside a healthy one. ``listens`` is false for the fault that nobody is there at all.
+    ``alone`` are the statuses that a network may have when this is its only endpoint, and
+    ``most_requests`` what a read may then cost. ``listens`` is false where nobody is there at all.
     """
 
     name: str
     act: Act
     alone: frozenset[str]
-    beside: frozenset[str] = frozenset({"ok"})
+    most_requests: int = 6
     listens: bool = True
 
 

@@ -4,11 +4,12 @@ Wording and codes are those that real endpoints use: geth, erigon, nethermind, a
 """
 
 import asyncio
-import gzip
 import json
+import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import cache
 from typing import Any
 
 from tests.fakes.bad_endpoint import Act, Exchange, Fault
@@ -32,13 +33,13 @@ HTML = b"<html><head><title>502</title></head><body>Bad gateway, please retry</b
 
 
 def fault(
-    alone: frozenset[str] = FAILED, *, name: str | None = None, listens: bool = True
+    alone: frozenset[str] = FAILED, *, name: str | None = None, most_requests: int = 6, listens: bool = True
 ) -> Callable[[Act], Act]:
     """Register a fault under its function's name."""
 
     def register(act: Act) -> Act:
         known_as = name or getattr(act, "__name__", "")
-        FAULTS[known_as] = Fault(known_as, act, alone, listens=listens)
+        FAULTS[known_as] = Fault(known_as, act, alone, most_requests, listens)
         return act
 
     return register
@@ -107,11 +108,18 @@ async def endless_body(exchange: Exchange) -> None:
         await exchange.send(chunk)
 
 
+@cache
+def _bomb() -> bytes:
+    """Packed piece by piece: the test watches the memory of this very process."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    pieces = [packer.compress(b" " * 2**20) for _ in range(BOMB_BYTES // 2**20)]
+    return b"".join([*pieces, packer.flush()])
+
+
 @fault()
 async def gzip_bomb(exchange: Exchange) -> None:
     """A quarter of a gigabyte in 260 kB."""
-    packed = gzip.compress(b" " * BOMB_BYTES, compresslevel=9)
-    await exchange.reply(packed, Content_Encoding="gzip")
+    await exchange.reply(_bomb(), Content_Encoding="gzip")
 
 
 @fault()

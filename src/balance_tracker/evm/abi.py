@@ -58,17 +58,17 @@ def revert_reason(data: bytes) -> str:
     """Why a contract says it reverted, in words.
 
     >>> revert_reason(b"")
-    'reverted without a reason'
+    'without a reason'
     """
     if data[:4] == _ERROR_STRING:
         raw = _string(data[4:])
         if raw is not None:
-            return "reverted: " + clean_text(raw.decode("utf-8", errors="replace"), 200)
+            return "the contract says: " + clean_text(raw.decode("utf-8", errors="replace"), 200)
     if data[:4] == _PANIC and len(data) == 4 + WORD:
-        return f"reverted: panic 0x{int.from_bytes(data[4:]):02x}"
+        return f"panic 0x{int.from_bytes(data[4:]):02x}"
     if data:
-        return f"reverted with 0x{data[:4].hex()}"
-    return "reverted without a reason"
+        return f"with error 0x{data[:4].hex()}"
+    return "without a reason"
 
 
 def _string(data: bytes) -> bytes | None:

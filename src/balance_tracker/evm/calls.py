@@ -9,7 +9,7 @@ eats all gas says nothing about its neighbours.
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from balance_tracker.core.blocks import BlockRef
 from balance_tracker.core.errors import UpstreamError
@@ -96,6 +96,8 @@ class CallReader:
             except _BehindError as behind:
                 # A little behind what was answered already: ask for that very block, or fail.
                 return await _Run(self, session, calls, behind.floor, deadline).answer()
+            except ReorganisedError:
+                return await _Run(self, session, calls, block, deadline).answer()
 
         answer = await self.pool.run(operation, deadline)
         if any(is_unanswered(outcome) for outcome in answer.outcomes):
@@ -151,6 +153,15 @@ def is_unanswered(outcome: Outcome) -> bool:
     )
 
 
+class ReorganisedError(UpstreamError):
+    """Two requests of one read saw two branches of the chain."""
+
+    code = "reorganised"
+
+    def __init__(self) -> None:
+        super().__init__("The chain was reorganised within a read.")
+
+
 class _BehindError(Exception):
     """The endpoint's head is a little before a block that was answered already."""
 
@@ -181,11 +192,13 @@ class _Run:
         self.deadline = deadline
         self.outcomes: list[Outcome] = [_NOT_ASKED] * len(calls)
         self.header: Header
+        self.hash_is_sure = True
 
     async def answer(self) -> Answer:
         suspects = await self._first()
         await self._within_time(self._finish(suspects))
-        return Answer(self.outcomes, self.header.ref, self.session.name, self.session.requests)
+        block = self.header.ref if self.hash_is_sure else replace(self.header.ref, hash=None)
+        return Answer(self.outcomes, block, self.session.name, self.session.requests)
 
     async def _first(self) -> list[int]:
         """The first request, and the block; returns the places still to be asked."""
@@ -229,13 +242,15 @@ class _Run:
 
     async def _header_of(self, evidence: Evidence, seen: Header) -> Header:
         """The header of the block the call ran in, where the head moved on within the request."""
-        number = evidence.number
-        if number is None:
-            raise UpstreamError("The endpoint's answers are of different blocks.", code="bad_response")
-        header = read_header((await self.session.ask([header_call(number)]))[0], number)
-        if not evidence.matches(header) or self.asked_block not in (None, number):
-            raise UpstreamError("The endpoint's answers are of different blocks.", code="bad_response")
-        return header if header.number >= seen.number - 1_000 else seen
+        number = evidence.number if evidence.number is not None else evidence.evm_number
+        if self.asked_block not in (None, number):
+            raise UpstreamError("The endpoint answered with another block.", code="bad_response")
+        if number != seen.number:
+            seen = read_header((await self.session.ask([header_call(number)]))[0], number)
+        # A node whose calls see another time or parent than its headers tell: the number is
+        # sure, which of its siblings it was is not, so no hash is claimed.
+        self.hash_is_sure = evidence.matches(seen)
+        return seen
 
     def _settle(self, header: Header) -> None:
         """Take the block, if it is fresh enough where the latest was asked."""
@@ -282,8 +297,8 @@ class _Run:
                 middle = len(part) // 2
                 halves = await asyncio.gather(one(part[:middle]), one(part[middle:]))
                 return halves[0] + halves[1]
-            if not evidence.matches(self.header):
-                raise UpstreamError("The chain was reorganised within a read.", code="bad_response")
+            if self.hash_is_sure and not evidence.matches(self.header):
+                raise ReorganisedError
             return self._take(part, results)
 
         parts = [places[at : at + size] for at in range(0, len(places), size)]
@@ -294,8 +309,9 @@ class _Run:
         suspects = []
         for place, (succeeded, data) in zip(part, results, strict=True):
             self.outcomes[place] = data
-            if not succeeded or not data:
+            if not succeeded:
                 self.outcomes[place] = CallFailure(FailureCode.REVERTED, revert_reason(data))
+            if not succeeded or not data:
                 suspects.append(place)
         return suspects
 
@@ -362,20 +378,21 @@ class _Run:
 
     async def _directly(self, places: Sequence[int]) -> None:
         """Ask call by call, and for the code of every contract that is in doubt."""
-        asked = places[:MOST_DIRECT]
         tag = block_tag(self.header.number)
-        doubted = [p for p in asked if self.outcomes[p] is not _NOT_ASKED]
+        empty = [place for place in places if self.outcomes[place] == b""]
+        asked = [place for place in places if self.outcomes[place] != b""][:MOST_DIRECT]
+        doubted = empty + [place for place in asked if self.outcomes[place] is not _NOT_ASKED]
         contracts = list(dict.fromkeys(self.calls[p].to for p in doubted if self.calls[p].native_of is None))
         requests = [header_call(self.header.number)]
         requests += [RpcCall("eth_getCode", [contract, tag]) for contract in contracts]
         requests += [self._direct_call(place, tag) for place in asked]
         replies = await self.session.ask(requests)
         if read_header(replies[0], self.header.number).hash != self.header.hash:
-            raise UpstreamError("The chain was reorganised within a read.", code="bad_response")
+            raise ReorganisedError
         codes = dict(zip(contracts, replies[1 : 1 + len(contracts)], strict=True))
         for place, reply in zip(asked, replies[1 + len(contracts) :], strict=True):
             self.outcomes[place] = self._judge(reply, place)
-        await self._explain_empty(asked, codes)
+        await self._explain_empty(empty + asked, codes)
 
     def _direct_call(self, place: int, tag: str) -> RpcCall:
         call = self.calls[place]
@@ -435,19 +452,17 @@ class _Run:
                 await work
         except TimeoutError:
             self._mark_open(_NOT_ASKED)
+        except ReorganisedError:
+            raise
         except UpstreamError as error:
-            if error.code in ("bad_response", "history_unavailable") and "reorganised" in error.message:
-                raise
             self.session.endpoint.failed(error)
             self._mark_open(CallFailure(FailureCode.ENDPOINT_FAILED, error.message))
 
     def _mark_open(self, failure: CallFailure) -> None:
         """Everything not yet known for sure; a guess from inside Multicall3 is no certainty."""
         for place, outcome in enumerate(self.outcomes):
-            if isinstance(outcome, CallFailure) and outcome.code in (
-                FailureCode.REVERTED,
-                FailureCode.TIMED_OUT,
-            ):
+            guessed = isinstance(outcome, CallFailure) and outcome.code is FailureCode.REVERTED
+            if guessed or outcome is _NOT_ASKED or outcome == b"":
                 self.outcomes[place] = failure
 
 

@@ -37,6 +37,7 @@ class EnsNames:
     """Names by the registry of one network."""
 
     def __init__(self, network: Network, pool: Pool) -> None:
+        self.network = network
         multicall3 = network.contracts.get("multicall3")
         self._registry = network.contracts["ens_registry"].address.lower()
         self._reader = CallReader(

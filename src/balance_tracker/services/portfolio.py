@@ -114,17 +114,17 @@ class PortfolioService:
             ) from None
 
     async def _answer(self, question: Question, deadline: Deadline) -> Portfolio:
-        owner = question.owner
         async with asyncio.TaskGroup() as group:
-            naming = group.create_task(self._name(owner, deadline))
-            tasks = [
-                group.create_task(self._read(network, question, deadline)) for network in question.networks
-            ]
-            await asyncio.wait(tasks)
+            tasks = {
+                network.slug: group.create_task(self._read(network, question, deadline))
+                for network in question.networks
+            }
+            naming = group.create_task(self._name(question.owner, tasks, deadline))
+            await asyncio.wait(tasks.values())
             await asyncio.wait([naming], timeout=NAME_GRACE_SECONDS)
             naming.cancel()
-        answers = [_network_answer(task.result()) for task in tasks]
-        name = naming.result() if not naming.cancelled() else owner.name
+        answers = [_network_answer(task.result()) for task in tasks.values()]
+        name = naming.result() if not naming.cancelled() else question.owner.name
         return compose(question, name, answers, self._now())
 
     async def _read(
@@ -136,10 +136,24 @@ class PortfolioService:
         except InputError as error:
             return error
 
-    async def _name(self, owner: Owner, deadline: Deadline) -> str | None:
-        """The owner's name: the one asked by, or the checked one; unknown is ``None``."""
+    async def _name(
+        self,
+        owner: Owner,
+        tasks: Mapping[Slug, asyncio.Task[NetworkAnswer | InputError]],
+        deadline: Deadline,
+    ) -> str | None:
+        """The owner's name: the one asked by, or the checked one; unknown is ``None``.
+
+        Where the names' own network is read for this answer, that read looks for a name on
+        its way: it is waited for, and if it failed nothing more is asked of that network.
+        """
         if owner.name is not None or self._names is None or owner.family != "evm":
             return owner.name
+        riding = tasks.get(self._names.network.slug)
+        if riding is not None:
+            await asyncio.wait([riding])
+            if _failed(riding.result()):
+                return None
         with suppress(TimeoutError):
             async with asyncio.timeout_at(deadline.end):
                 return await self._kept_name(self._names, owner.address)
@@ -213,3 +227,7 @@ def _network_answer(result: NetworkAnswer | InputError) -> NetworkAnswer:
 
 def _always(_name: str | None) -> bool:
     return True
+
+
+def _failed(answer: NetworkAnswer | InputError) -> bool:
+    return isinstance(answer, InputError) or answer.coverage.status in ("failed", "stale")
