@@ -5,6 +5,7 @@ one is not up to date. No page has a fact that is written anywhere else by hand.
 """
 
 import ast
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "balance_tracker"
 DOCS = ROOT / "docs"
 _NOTICE = "<!-- Written by tools/reference.py from the code; change the code and run it again. -->\n"
+_WORD = re.compile(r"[a-z0-9]+(_[a-z0-9]+)+")
 _CODE_CALLS = {"problem": 1, "NetworkError": 0}
 
 
@@ -157,8 +159,9 @@ def _codes_of(tree: ast.Module) -> Iterator[str]:
             yield from _codes_of_call(node)
         elif isinstance(node, ast.ClassDef):
             yield from _codes_of_class(node)
-        elif isinstance(node, ast.Assign) and _name(node.targets[0]) == "_CODES":
-            yield from (text for part in ast.walk(node.value) if (text := _text(part)) is not None)
+        elif isinstance(node, ast.Assign) and _name(node.targets[0]) in {"_CODES", "code"}:
+            texts = (_text(part) for part in ast.walk(node.value))
+            yield from (text for text in texts if text is not None and _WORD.fullmatch(text))
 
 
 def _codes_of_call(node: ast.Call) -> Iterator[str]:

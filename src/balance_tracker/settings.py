@@ -103,7 +103,7 @@ class Settings(BaseSettings):
         ge=0,
         le=86_400,
         allow_inf_nan=False,
-        description="How long balances are answered from the cache before they are read anew; 0 turns it off.",
+        description="How long balances are answered from the cache before they are read again; 0: never.",
     )
     deadline_seconds: float = Field(
         default=15.0,

@@ -182,7 +182,8 @@ def test_the_documents_come_without_any_other_host() -> None:
     with client() as api:
         pages = {path: api.get(path) for path in ("/", "/redoc")}
         for name in ("swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js"):
-            assert api.get(f"/assets/{name}").status_code == 200
+            asset = api.get(f"/assets/{name}")
+            assert (asset.status_code, asset.headers["cache-control"]) == (200, "public, max-age=86400")
         start = api.get("/docs-start.js")
     assert start.headers["content-type"].startswith("text/javascript")
     for page in pages.values():

@@ -21,11 +21,13 @@ from tests.fakes.readers import (
     ScriptedNames,
     ScriptedReader,
     refused,
+    token,
 )
 from tests.fakes.tracker import ScriptedTracker
 
 import balance_tracker
 from balance_tracker import __version__
+from balance_tracker.core.ids import Address
 from balance_tracker.core.portfolio import FailureCode
 
 
@@ -88,7 +90,7 @@ def test_a_name_that_could_not_be_looked_up_exits_with_4_and_spares_the_others(r
     tracker = ScriptedTracker([ScriptedReader(ETHEREUM)], names=names)
     alone = run("balances", "alice.eth", tracker=tracker)
     assert (alone.code, alone.out) == (4, "")
-    assert alone.err.startswith("Error: The name could not be looked up.")
+    assert alone.err.startswith("Error: The name 'alice.eth' could not be looked up")
     both = run(
         "balances",
         "alice.eth",
@@ -171,3 +173,84 @@ def test_the_module_runs_and_its_help_is_quick() -> None:
     ran = subprocess.run(words, capture_output=True, text=True, check=True, env=environment)
     assert "balances" in ran.stdout
     assert time.perf_counter() - started < 2
+
+
+def a_list(path: Path, *decimals: int) -> str:
+    tokens = [
+        {
+            "chainId": 8453,
+            "address": f"0x{number + 1:040x}",
+            "symbol": f"T{number}",
+            "name": f"Token {number}",
+            "decimals": count,
+        }
+        for number, count in enumerate(decimals)
+    ]
+    path.write_text(json.dumps({"name": "A list", "tokens": tokens}), encoding="utf-8")
+    return str(path)
+
+
+def on_base(*decimals: int | None) -> ScriptedTracker:
+    metadata = {
+        f"0x{number + 1:040x}": (f"T{number}", f"Token {number}", count)
+        for number, count in enumerate(decimals)
+    }
+    failing: dict[str | None, FailureCode] = {f"0x{4:040x}": FailureCode.TIMED_OUT}
+    return ScriptedTracker([ScriptedReader(BASE, metadata=metadata, failing=failing)])
+
+
+def test_a_refresh_shows_the_difference_and_keeps_nothing_unless_told_to(run: Run, tmp_path: Path) -> None:
+    source = a_list(tmp_path / "list.json", 6, 18)
+    shown = run("tokens", "refresh", source, tracker=on_base(6, 8))
+    assert shown.code == 0
+    assert shown.out.splitlines()[0] == f"+ base T0 0x{1:040x}: Token 0, 6 decimals"
+    assert "! base T1" in shown.out
+    assert "refused, the list says 18 decimals, the contract 8" in shown.out
+    assert shown.out.splitlines()[-1] == (
+        "1 added, 0 changed, 0 removed, 1 refused, 0 not checked, 0 unchanged."
+    )
+    assert "--yes keeps it" in shown.err
+    assert not Path("data").exists()
+    kept = run("tokens", "refresh", source, "--yes", tracker=on_base(6, 8))
+    assert "Kept" in kept.err
+    assert Path("data/tokens/refreshed.json").exists()
+
+
+def test_a_refresh_as_json_says_the_same(run: Run, tmp_path: Path) -> None:
+    ran = run("tokens", "refresh", a_list(tmp_path / "list.json", 6, 18), "--json", tracker=on_base(6, 8))
+    body = json.loads(ran.out)
+    assert [token["symbol"] for token in body["added"]] == ["T0"]
+    assert [(token["symbol"], token["code"]) for token in body["refused"]] == [("T1", "decimals_differ")]
+
+
+def test_a_refresh_tells_what_changed_what_went_and_what_could_not_be_checked(
+    run: Run, tmp_path: Path
+) -> None:
+    listed = (token(BASE, Address(f"0x{1:040x}"), "OLD", 6, name="Token 0"),)
+    tracker = on_base(6, 6, 6)
+    tracker._listed = {BASE.slug: listed}
+    run("tokens", "refresh", a_list(tmp_path / "first.json", 6, 6, 6), "--yes", tracker=on_base(6, 6, 6))
+    source = a_list(tmp_path / "second.json", 6, 6, 6, 6)
+    ran = run("tokens", "refresh", source, tracker=tracker)
+    assert ran.code == 3
+    assert f"~ base T0 0x{1:040x}: symbol 'OLD' to 'T0'" in ran.out
+    assert "? base T3" in ran.out
+    fewer = run("tokens", "refresh", a_list(tmp_path / "third.json", 6), tracker=on_base(6))
+    assert f"- base T1 0x{2:040x}" in fewer.out
+    as_json = run("tokens", "refresh", source, "--json", tracker=tracker)
+    assert json.loads(as_json.out)["changed"][0]["before"] == {"symbol": "OLD"}
+
+
+def test_a_refresh_without_a_list_or_with_a_wrong_one_exits_with_2(run: Run, tmp_path: Path) -> None:
+    assert "Give a URL or a file" in run("tokens", "refresh", tracker=on_base()).err
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text("[]", encoding="utf-8")
+    ran = run("tokens", "refresh", str(wrong), tracker=on_base())
+    assert (ran.code, "wrong.json" in ran.err) == (2, True)
+
+
+def test_tokens_that_no_endpoint_could_be_asked_about_are_not_checked(run: Run, tmp_path: Path) -> None:
+    tracker = ScriptedTracker([ScriptedReader(BASE, error=refused())])
+    ran = run("tokens", "refresh", a_list(tmp_path / "list.json", 6), tracker=tracker)
+    assert ran.code == 3
+    assert "not checked, Refused by node.example" in ran.out

@@ -38,7 +38,7 @@ class Fault:
     name: str
     act: Act
     alone: frozenset[str]
-    most_requests: int = 6
+    most_requests: int = 2
     listens: bool = True
 
 

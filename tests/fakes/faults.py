@@ -33,7 +33,7 @@ HTML = b"<html><head><title>502</title></head><body>Bad gateway, please retry</b
 
 
 def fault(
-    alone: frozenset[str] = FAILED, *, name: str | None = None, most_requests: int = 6, listens: bool = True
+    alone: frozenset[str] = FAILED, *, name: str | None = None, most_requests: int = 2, listens: bool = True
 ) -> Callable[[Act], Act]:
     """Register a fault under its function's name."""
 
@@ -142,11 +142,11 @@ async def redirect_307(exchange: Exchange) -> None:
 # --- bodies
 
 
-def _always(name: str, body: bytes, status: int = 200, **headers: str) -> None:
+def _always(name: str, body: bytes, status: int = 200, most_requests: int = 2, **headers: str) -> None:
     async def act(exchange: Exchange) -> None:
         await exchange.reply(body, status, **headers)
 
-    fault(name=name)(act)
+    fault(name=name, most_requests=most_requests)(act)
 
 
 _always("empty_200", b"")
@@ -171,7 +171,7 @@ async def truncated_json(exchange: Exchange) -> None:
 _always("unauthorized_401", b'{"error":"invalid project id"}', 401)
 _always("forbidden_403", b"error code: 1010", 403)
 _always("not_found_404", HTML, 404, Content_Type="text/html")
-_always("method_not_allowed_405", b"", 405)
+_always("method_not_allowed_405", b"", 405, most_requests=4)  # it may mean the batch
 _always("rate_limited_429", b"Too Many Requests", 429)
 _always("rate_limited_429_retry_after", b"Too Many Requests", 429, Retry_After="30")
 _always("internal_error_500", HTML, 500, Content_Type="text/html")
@@ -218,7 +218,7 @@ async def echoes_the_key(exchange: Exchange) -> None:
     await exchange.reply_error({"code": -32002, "message": message})
 
 
-@fault(DEGRADED)
+@fault(SURVIVABLE, most_requests=4)
 async def batch_unsupported(exchange: Exchange) -> None:
     """Not one error for each call, but one for all; single calls are fine."""
     if exchange.is_batch:
@@ -233,19 +233,10 @@ async def batch_unsupported(exchange: Exchange) -> None:
         await exchange.reply(await exchange.good())
 
 
-@fault()
+@fault(SURVIVABLE, most_requests=4)
 async def batch_refused_400(exchange: Exchange) -> None:
     if exchange.is_batch:
         await exchange.reply(b"batch requests are not allowed", 400)
-    else:
-        await exchange.reply(await exchange.good())
-
-
-@fault()
-async def batch_limit_3(exchange: Exchange) -> None:
-    if len(exchange.calls) > BATCH_LIMIT:
-        error = {"code": -32000, "message": f"maximum batch size is {BATCH_LIMIT}"}
-        await exchange.reply_json({"jsonrpc": "2.0", "id": None, "error": error}, 400)
     else:
         await exchange.reply(await exchange.good())
 
@@ -297,10 +288,22 @@ _PRUNED = {
     "message": f"missing trie node {'0' * 64} (path ) state 0x{'0' * 64} is not available",
 }
 
-fault(name="gas_cap")(_error_where(_is_heavy, {"code": -32000, "message": "out of gas"}))
-fault(name="gas_cap_erigon")(
+fault(SURVIVABLE, name="gas_cap")(_error_where(_is_heavy, {"code": -32000, "message": "out of gas"}))
+fault(SURVIVABLE, name="gas_cap_erigon")(
     _error_where(_is_heavy, {"code": -32000, "message": "err: gas limit reached (supplied gas 50000000)"})
 )
+
+
+@fault(SURVIVABLE, most_requests=20)
+async def batch_limit_3(exchange: Exchange) -> None:
+    """Small batches only, and no gas for a multicall: everything must go three by three."""
+    if len(exchange.calls) > BATCH_LIMIT:
+        error = {"code": -32000, "message": f"maximum batch size is {BATCH_LIMIT}"}
+        await exchange.reply_json({"jsonrpc": "2.0", "id": None, "error": error}, 400)
+    else:
+        await FAULTS["gas_cap"].act(exchange)
+
+
 fault(DEGRADED, name="eth_call_unsupported")(
     _error_where(_is_call, {"code": -32601, "message": "the method eth_call does not exist/is not available"})
 )
@@ -329,7 +332,7 @@ _READS = frozenset({"eth_call", "eth_getBalance"})
 fault(name="wrong_id")(_edit_all(lambda _call, reply: {**reply, "id": int(reply["id"]) + 7_000}))
 fault(name="null_id")(_edit_all(lambda _call, reply: {**reply, "id": None}))
 fault(SURVIVABLE, name="ids_as_text")(_edit_all(lambda _call, reply: {**reply, "id": str(reply["id"])}))
-fault(DEGRADED, name="result_0x")(_with_result("0x", _READS))
+fault(DEGRADED, name="result_0x", most_requests=5)(_with_result("0x", _READS))
 fault(name="result_null")(_with_result(None))
 fault(DEGRADED, name="result_not_hex")(_with_result("0xzz", _READS))
 fault(DEGRADED, name="result_is_an_object")(_with_result({"value": "0x1"}, _READS))

@@ -154,6 +154,7 @@ class ScriptedNames:
     """Knows some names; implements ``NameService``."""
 
     known: dict[str, str] = field(default_factory=dict)
+    network: Network = ETHEREUM
     error: Exception | None = None
     delay_seconds: float = 0.0
     lookups: int = 0

@@ -4,11 +4,13 @@ Balances change over the blocks, so that an answer of the wrong block shows as a
 """
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from balance_tracker import catalog
 from balance_tracker.bootstrap import Tracker
 from balance_tracker.core.portfolio import NetworkCoverage, Portfolio
 from balance_tracker.demo.anvil import AnvilNode, start_anvil
@@ -44,12 +46,14 @@ class Scene:
     node: AnvilNode
     other: AnvilNode
     token_list: Path
+    networks_dir: Path
 
     def settings(self, *urls: str, ttl_seconds: float = 0) -> Settings:
         """Settings with these endpoints and the tokens of the scene; caching is off."""
         return Settings(
             _env_file=None,
             networks=(NETWORK,),
+            networks_dir=self.networks_dir,
             rpc={NETWORK: urls},
             shipped_tokens=False,
             token_lists=(str(self.token_list),),
@@ -102,7 +106,7 @@ def scene(folder: Path) -> Iterator[Scene]:
             library = ContractLibrary(packages)
             for filled in (node, other):
                 _fill(filled, library)
-            yield Scene(node, other, _token_list(folder))
+            yield Scene(node, other, _token_list(folder), _network_file(folder))
         finally:
             other.stop()
     finally:
@@ -126,6 +130,15 @@ def _mints(first: int) -> list[Transaction]:
         Transaction(token, call_data("mint(address,uint256)", OWNER, first + number))
         for number, token in enumerate(TOKENS)
     ]
+
+
+def _network_file(folder: Path) -> Path:
+    """Base as shipped, but with Multicall3 from the first block on: the local chain is short."""
+    text = (Path(catalog.__file__).parents[1] / "data" / "networks" / f"{NETWORK}.toml").read_text()
+    directory = folder / "networks"
+    directory.mkdir()
+    (directory / f"{NETWORK}.toml").write_text(re.sub(r"since_block = \d+", "since_block = 0", text))
+    return directory
 
 
 def _token_list(folder: Path) -> Path:

@@ -1,8 +1,10 @@
 """What may be in the repository, and what its documents promise."""
 
+import ast
 import re
 import tomllib
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,10 @@ def code_in(text: str) -> str:
     """What a document shows as code, in blocks or within a line."""
     blocks = _FENCE.findall(text)
     return "\n".join([*blocks, *_INLINE.findall(_FENCE.sub("", text))])
+
+
+def python_in(text: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
 def make_targets() -> set[str]:
@@ -102,6 +108,23 @@ def test_every_command_of_the_documents_exists() -> None:
     for path in documents():
         named = set(_COMMAND.findall(code_in(text_of(path))))
         assert named <= known, f"{shown(path)} names {named - known}"
+
+
+def test_the_python_examples_of_the_documents_compile_and_import_what_exists() -> None:
+    for path in documents():
+        for example in python_in(text_of(path)):
+            for node in ast.walk(ast.parse(example, filename=shown(path))):
+                if isinstance(node, ast.ImportFrom) and node.module:
+                    module = import_module(node.module)
+                    assert all(hasattr(module, name.name) for name in node.names), shown(path)
+
+
+def test_the_readme_shows_what_the_demo_prints() -> None:
+    shown_there = (
+        text_of(ROOT / "README.md").partition("<!-- demo:begin -->")[2].partition("<!-- demo:end -->")[0]
+    )
+    assert "ETH" in shown_there
+    assert "Solana" in shown_there
 
 
 def test_every_setting_of_the_documents_is_read_somewhere() -> None:

@@ -12,12 +12,11 @@ from typing import Any
 
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
+from tests.nodes.solidity import compile_contracts
 
 from balance_tracker.core.ids import Address
 from balance_tracker.core.portfolio import FailureCode
 from balance_tracker.demo.contracts import (
-    DEPLOYER,
-    ISSUER,
     Artifact,
     ContractLibrary,
     Placement,
@@ -28,7 +27,7 @@ from balance_tracker.demo.contracts import (
     transact,
 )
 from balance_tracker.demo.node_client import NodeClient
-from tests.nodes.solidity import compile_contracts
+from balance_tracker.demo.tokens import begin_fiat_token
 
 SOURCE = Path(__file__).parent / "zoo" / "Zoo.sol"
 MINT = "mint(address,uint256)"
@@ -177,7 +176,10 @@ def _place_real(client: NodeClient, library: ContractLibrary) -> None:
             Placement(zoo_address("erc1155"), library.erc1155, ("ipfs:zoo",)),
         ],
     )
-    transact(client, [*_begin("proxy", "Proxied Token", "PRX", 6), *_begin("zero_decimals", "Whole Units", "WHOLE", 0)])
+    transact(
+        client,
+        [*_begin("proxy", "Proxied Token", "PRX", 6), *_begin("zero_decimals", "Whole Units", "WHOLE", 0)],
+    )
     transact(client, _begin("many_decimals", "Fine Units", "FINE", 36))
 
 
@@ -204,11 +206,7 @@ def _place_written(client: NodeClient, written: dict[str, Artifact]) -> None:
 
 
 def _begin(name: str, text: str, symbol: str, decimals: int) -> list[Transaction]:
-    start = "initialize(string,string,string,uint8,address,address,address,address)"
-    return [
-        _call(name, start, text, symbol, "USD", decimals, *[ISSUER] * 4, sender=ISSUER),
-        _call(name, "configureMinter(address,uint256)", ISSUER, 2**255, sender=ISSUER),
-    ]
+    return begin_fiat_token(zoo_address(name), text, symbol, decimals)
 
 
 def _real_holdings() -> list[Transaction]:
@@ -219,11 +217,12 @@ def _real_holdings() -> list[Transaction]:
         "empty_texts": 4 * ETHER,
         "bytes32_texts": 7 * ETHER,
         "largest": 2**256 - 1,
+        "proxy": 42_000_000,
+        "zero_decimals": 17,
+        "many_decimals": 3 * 10**36,
     }
-    issued = {"proxy": 42_000_000, "zero_decimals": 17, "many_decimals": 3 * 10**36}
     return [
         *(_call(name, MINT, OWNER, amount) for name, amount in minted.items()),
-        *(_call(name, MINT, OWNER, amount, sender=ISSUER) for name, amount in issued.items()),
         _call("bytes32_texts", "setName(bytes32)", b"Bytes Thirty-Two".ljust(32, b"\0")),
         _call("no_return_value", "transfer(address,uint256)", OWNER, 123_456_789),
         _call("erc1155", "mint(address,uint256,uint256,bytes)", OWNER, 1, 500, b""),
@@ -246,10 +245,10 @@ def _written_holdings() -> list[Transaction]:
 
 
 def _charge_fee(client: NodeClient, name: str, fee_bps: int, most: int) -> None:
-    """Tether's own fee, which this build has no function to set: slots 6 and 7 of its storage."""
-    for slot, number in ((6, fee_bps), (7, most)):
+    """Tether's own fee, which this build has no function to set: slots 7 and 8 of its storage."""
+    for slot, number in ((7, fee_bps), (8, most)):
         client.call("anvil_setStorageAt", zoo_address(name), f"0x{slot:064x}", f"0x{number:064x}")
 
 
-def _call(name: str, signature: str, *arguments: Any, sender: str = DEPLOYER) -> Transaction:
-    return Transaction(zoo_address(name), call_data(signature, *arguments), sender)
+def _call(name: str, signature: str, *arguments: Any) -> Transaction:
+    return Transaction(zoo_address(name), call_data(signature, *arguments))

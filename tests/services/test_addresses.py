@@ -1,9 +1,9 @@
 """An address, a name, or a mistake with a hint."""
 
 import pytest
-from tests.fakes.readers import ALICE, SOLANA_ALICE, ScriptedNames, formats
+from tests.fakes.readers import ALICE, SOLANA_ALICE, ScriptedNames, formats, refused
 
-from balance_tracker.core.errors import InputError
+from balance_tracker.core.errors import InputError, UpstreamError
 from balance_tracker.services.addresses import AddressBook, Owner
 
 
@@ -25,9 +25,16 @@ async def test_a_name_is_resolved_and_remembered() -> None:
     assert (owner.address, owner.family, owner.name) == (ALICE, "evm", "alice.eth")
 
 
+async def test_a_name_that_could_not_be_looked_up_is_told_as_that() -> None:
+    for error in (refused("Cut off."), refused("The name 'a.eth' is out of reach.", code="name_unavailable")):
+        with pytest.raises(UpstreamError, match="The name") as caught:
+            await AddressBook(formats(), ScriptedNames(error=error)).resolve("a.eth")
+        assert caught.value.code == "name_unavailable"
+
+
 async def test_a_name_without_its_network_says_what_to_do() -> None:
     error = await mistake("alice.eth")
-    assert error.code == "names_unavailable"
+    assert error.code == "names_not_tracked"
     assert "TRACKER_NETWORKS" in str(error.hint)
 
 

@@ -289,6 +289,16 @@ async def test_a_block_that_does_not_exist_is_the_callers_mistake() -> None:
     assert (entry.status, entry.error.code) == ("failed", "invalid_at")
 
 
+async def test_a_block_that_no_endpoint_knows_is_the_callers_mistake_only_if_they_named_it() -> None:
+    reader = ScriptedReader(BASE, error=refused(code="block_missing"))
+    async with Scene([reader]) as scene:
+        with pytest.raises(InputError, match="Base has no block 7"):
+            await scene.service.portfolio(ALICE, at=7)
+        entry = (await scene.service.portfolio(ALICE)).coverage[0]
+    assert entry.error is not None
+    assert (entry.status, entry.error.code) == ("failed", "block_missing")
+
+
 async def test_a_name_comes_in_and_goes_out() -> None:
     names = ScriptedNames({"alice.eth": ALICE})
     async with Scene([ScriptedReader(ETHEREUM)], names=names) as scene:

@@ -348,3 +348,90 @@ async def test_a_probe_learns_the_health_of_every_endpoint(wallet, readers) -> N
         good = health[wallet.bank.url.removeprefix("http://")]
         assert (good.state, good.head) == ("healthy", wallet.bank.slot)
         assert health[other.url.removeprefix("http://")].state == "wrong_chain"
+
+
+async def test_a_list_much_older_than_the_accounts_is_not_believed(wallet) -> None:
+    wallet.bank.limits.behind_slots = lambda number: 151 if number == 0 else 0
+    with pytest.raises(UpstreamError) as caught:
+        await wallet.read()
+    assert caught.value.code == "stale_head"
+
+
+async def test_an_endpoint_that_goes_back_in_slots_is_not_believed(wallet, readers) -> None:
+    def edit(request, reply):
+        if request["method"] == "getMultipleAccounts":
+            reply["result"]["context"]["slot"] -= 1
+        return reply
+
+    async with EditedEndpoint(wallet.bank, edit) as endpoint:
+        wallet.reader = await readers(endpoint.url)
+        with pytest.raises(UpstreamError) as caught:
+            await wallet.read()
+    assert caught.value.code == "stale_head"
+    assert wallet.bank.requests == 0
+    assert wallet.bank.rpc.calls.count("getMultipleAccounts") == 3
+
+
+@pytest.mark.parametrize("without", ["clock", "account"])
+async def test_accounts_without_the_clock_or_too_few_are_the_endpoints_failure(
+    wallet, readers, without: str
+) -> None:
+    def edit(request, reply):
+        if request["method"] == "getMultipleAccounts":
+            value = reply["result"]["value"]
+            reply["result"]["value"] = [None, *value[1:]] if without == "clock" else value[:-1]
+        return reply
+
+    async with EditedEndpoint(wallet.bank, edit) as endpoint:
+        wallet.reader = await readers(endpoint.url)
+        with pytest.raises(UpstreamError) as caught:
+            await wallet.read()
+    assert caught.value.code == "bad_response"
+
+
+@pytest.mark.parametrize(("genesis", "expected"), [(7, "bad_response"), (None, "endpoint_failed")])
+async def test_a_genesis_hash_that_can_not_be_read_is_not_taken_for_the_right_one(
+    wallet, readers, genesis: int | None, expected: str
+) -> None:
+    def edit(request, reply):
+        if request["method"] != "getGenesisHash":
+            return reply
+        return error(reply, -32603, "Internal error") if genesis is None else {**reply, "result": genesis}
+
+    async with EditedEndpoint(wallet.bank, edit) as endpoint:
+        wallet.reader = await readers(endpoint.url)
+        with pytest.raises(UpstreamError) as caught:
+            await wallet.read()
+    assert caught.value.code == expected
+
+
+@pytest.mark.parametrize("slot", [None, "soon", True])
+async def test_a_probe_notes_an_endpoint_that_can_not_tell_its_slot(wallet, readers, slot) -> None:
+    def edit(request, reply):
+        if request["method"] != "getSlot":
+            return reply
+        return (
+            error(reply, -32005, "Node is behind by 9 slots") if slot is None else {**reply, "result": slot}
+        )
+
+    async with EditedEndpoint(wallet.bank, edit) as endpoint:
+        wallet.reader = await readers(endpoint.url)
+        await wallet.reader.probe()
+        assert _health(wallet).failures == 1
+        assert _health(wallet).state in {"stale", "resting"}
+
+
+async def test_no_read_asks_twice_what_the_endpoint_limits(wallet, readers) -> None:
+    """With part of the calls limited, the rest is told and the limited part is not asked again."""
+    amounts = _give_many(wallet, 120)
+
+    def edit(request, reply):
+        first = request["method"] == "getMultipleAccounts" and request["id"] == 0
+        return error(reply, 429, "Too many requests for a specific RPC call") if first else reply
+
+    async with EditedEndpoint(wallet.bank, edit) as endpoint:
+        wallet.reader = await readers(endpoint.url)
+        reading = await wallet.read()
+    assert reading.requests == 2
+    assert reading.failures
+    assert _amounts(reading).items() <= amounts.items()

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, Response
-from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
+
+ASSETS = "/assets"
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
@@ -47,7 +48,7 @@ if (window.SwaggerUIBundle) {
 
 def install(app: FastAPI) -> None:
     """Serve Swagger UI at ``/``, ReDoc at ``/redoc``, and their files at ``/assets``."""
-    app.mount("/assets", _Assets(directory=_assets()), name="assets")
+    app.mount(ASSETS, _Assets(directory=_assets()), name="assets")
     app.add_api_route("/", _swagger, include_in_schema=False)
     app.add_api_route("/redoc", _redoc, include_in_schema=False)
     app.add_api_route("/docs-start.js", _start, include_in_schema=False)
@@ -60,7 +61,6 @@ class _Assets(StaticFiles):
         """The file, with leave to keep it."""
         response = await super().get_response(path, scope)
         response.headers["Cache-Control"] = "public, max-age=86400"
-        scope["route"] = Mount("/assets", name="assets")
         return response
 
 

@@ -8,6 +8,7 @@ from fastapi import Response
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from balance_tracker.api.docs import ASSETS
 from balance_tracker.api.problems import problem
 from balance_tracker.telemetry.logging import get_logger, request_context
 from balance_tracker.telemetry.metrics import METRICS
@@ -68,7 +69,9 @@ class _Exchange:
     def route(self) -> str:
         """The template of the route, so that labels stay few."""
         path = getattr(self._scope.get("route"), "path", None)
-        return path if isinstance(path, str) and path else "unmatched"
+        if isinstance(path, str) and path:
+            return path
+        return ASSETS if self._scope["path"].startswith(f"{ASSETS}/") else "unmatched"
 
     async def send(self, message: Message) -> None:
         """Pass a message on, with the headers that every answer has."""

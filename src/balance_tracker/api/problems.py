@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from balance_tracker.core.errors import InputError, TrackerError, UpstreamError
+from balance_tracker.telemetry.redact import redact_text
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -60,7 +61,7 @@ async def _on_tracker(_request: Request, error: Exception) -> Response:
         return problem(
             502,
             "nothing_obtained",
-            error.message,
+            redact_text(error.message),
             hint=error.hint or "Ask again later, or give the address itself.",
             coverage=[],
         )

@@ -66,7 +66,7 @@ _GENERAL = _problems(
     s400=("Bad Request", "unknown_parameter", "'netwroks' is not a parameter of this route."),
     s503=("Service Unavailable", "not_ready", "The service is starting or stopping."),
 )
-_ALWAYS = {400: _GENERAL[400]}
+_ALWAYS: dict[int | str, dict[str, Any]] = {400: _GENERAL[400]}
 _NOTHING = _problems(
     s502=("Bad Gateway", "nothing_obtained", "Not one network could be read."),
 )

@@ -103,7 +103,8 @@ class MetadataByReading:
 
 def _metadata_reader(reader: ChainReader) -> MetadataReader:
     """The reader itself where it can be asked for metadata alone, otherwise by way of balances."""
-    return cast("MetadataReader", reader) if hasattr(reader, "metadata") else MetadataByReading(reader)
+    asks_itself = callable(getattr(reader, "metadata", None))
+    return cast("MetadataReader", reader) if asks_itself else MetadataByReading(reader)
 
 
 def _tokens(document: tuple[str, bytes], networks: Mapping[Slug, Network]) -> tuple[Asset, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from balance_tracker.core.errors import ConfigurationError, InputError, TrackerError, UpstreamError
 from balance_tracker.core.portfolio import Portfolio
+from balance_tracker.telemetry.redact import redact_text
 
 ALL_ANSWERED = 0
 BROKE = 1
@@ -36,7 +37,7 @@ def guarded(command: Callable[[], int]) -> int:
 
 def complain(error: TrackerError) -> None:
     """One sentence on stderr, and what to do on the next line."""
-    say(f"Error: {error.message}")
+    say(f"Error: {redact_text(error.message)}")
     if error.hint:
         say(f"Hint: {error.hint}")
 

@@ -1,6 +1,7 @@
 """``balance-tracker serve``: the API, by uvicorn."""
 
 import asyncio
+from typing import Any
 
 import uvicorn
 
@@ -10,7 +11,15 @@ from balance_tracker.settings import Settings
 from balance_tracker.telemetry.logging import configure
 
 APP = "balance_tracker.api.app:create_app"
-_FAREWELL_SECONDS = 20
+SERVER_OPTIONS: dict[str, Any] = {
+    "factory": True,
+    "log_config": None,
+    "access_log": False,
+    "server_header": False,
+    "proxy_headers": False,
+    "timeout_graceful_shutdown": 20,
+}
+"""How uvicorn serves it: our own log lines, and nothing said or believed that need not be."""
 
 
 def run(host: str, port: int, workers: int) -> int:
@@ -23,18 +32,7 @@ def run(host: str, port: int, workers: int) -> int:
     configure(settings.log_format, settings.log_level)
     asyncio.run(_check(settings))
     try:
-        uvicorn.run(
-            APP,
-            factory=True,
-            host=host,
-            port=port,
-            workers=workers,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=_FAREWELL_SECONDS,
-        )
+        uvicorn.run(APP, host=host, port=port, workers=workers, **SERVER_OPTIONS)
     except SystemExit as stopped:
         if stopped.code not in {None, 0}:
             say(f"Error: the server could not be started on {host} port {port}.")

@@ -19,10 +19,10 @@ from balance_tracker.demo.makerdao import makerdao_initcodes
 from balance_tracker.demo.node_client import Call, NodeClient
 
 DEPLOYER = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
-"""anvil's first development account: runs constructors, so it owns what it places."""
+"""anvil's first development account: runs constructors, so it owns and issues what it places."""
 
-ISSUER = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
-"""anvil's second: calls what stands behind a proxy, which the proxy's owner can't."""
+PROXY_ADMIN = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
+"""anvil's second: owns proxies, whose owner can't call what stands behind them."""
 
 MULTICALL3_ADDRESS = "0xcA11bde05977b3631167028862bE2a173976CA11"
 _MULTICALL3_FILE = Path(__file__).parent / "multicall3.hex"

@@ -21,7 +21,7 @@ from balance_tracker.core.ids import Address
 from balance_tracker.core.networks import Network
 from balance_tracker.demo.contracts import (
     DEPLOYER,
-    ISSUER,
+    PROXY_ADMIN,
     ContractLibrary,
     Placement,
     Transaction,
@@ -67,18 +67,13 @@ class PlacedToken:
                 )
             case Kind.NO_RETURN_VALUE:
                 return (self.transfer(DEPLOYER, owner, raw_amount),)
-            case Kind.PROXIED:
-                return (self._mint(ISSUER, owner, raw_amount),)
             case _:
-                return (self._mint(DEPLOYER, owner, raw_amount),)
+                return (Transaction(self.address, call_data("mint(address,uint256)", owner, raw_amount)),)
 
     def transfer(self, sender: str, receiver: str, raw_amount: int) -> Transaction:
         """A transfer between two owners."""
         data = call_data("transfer(address,uint256)", receiver, raw_amount)
         return Transaction(self.address, data, sender)
-
-    def _mint(self, sender: str, owner: str, raw_amount: int) -> Transaction:
-        return Transaction(self.address, call_data("mint(address,uint256)", owner, raw_amount), sender)
 
 
 def place_tokens(
@@ -98,6 +93,17 @@ def place_tokens(
     )
     client.batch([step for address, token in tokens.items() for step in _texts(token, listed[address])])
     return tokens
+
+
+def begin_fiat_token(address: str, name: str, symbol: str, decimals: int) -> list[Transaction]:
+    """What makes a new proxy of Circle's a token that the deployer issues."""
+    start = "initialize(string,string,string,uint8,address,address,address,address)"
+    calls = (
+        call_data("changeAdmin(address)", PROXY_ADMIN),
+        call_data(start, name, symbol, "USD", decimals, *[DEPLOYER] * 4),
+        call_data("configureMinter(address,uint256)", DEPLOYER, _MINT_ALLOWANCE),
+    )
+    return [Transaction(address, data) for data in calls]
 
 
 def _kind(network: Network, asset: Asset) -> Kind:
@@ -126,15 +132,9 @@ def _first_steps(token: PlacedToken, asset: Asset) -> Sequence[Transaction]:
     """What is called once after the constructor."""
     if token.kind is Kind.BYTES32_TEXTS:
         return [Transaction(token.address, call_data("setName(bytes32)", _bytes32(asset.name)))]
-    if token.kind is not Kind.PROXIED:
-        return []
-    start = call_data(
-        "initialize(string,string,string,uint8,address,address,address,address)",
-        *(asset.name or "", asset.symbol or "", "USD", asset.decimals or 0),
-        *[ISSUER] * 4,
-    )
-    minter = call_data("configureMinter(address,uint256)", ISSUER, _MINT_ALLOWANCE)
-    return [Transaction(token.address, data, ISSUER) for data in (start, minter)]
+    if token.kind is Kind.PROXIED:
+        return begin_fiat_token(token.address, asset.name or "", asset.symbol or "", asset.decimals or 0)
+    return []
 
 
 def _texts(token: PlacedToken, asset: Asset) -> list[Call]:

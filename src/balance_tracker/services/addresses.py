@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from balance_tracker.core.errors import InputError
+from balance_tracker.core.errors import InputError, UpstreamError
 from balance_tracker.core.ids import Address
 from balance_tracker.ports import AddressFormat, NameService
 
@@ -66,10 +66,13 @@ class AddressBook:
         if self._names is None:
             raise InputError(
                 f"'{_shown(name)}' is a name, and names are looked up on Ethereum, which is not tracked.",
-                code="names_unavailable",
+                code="names_not_tracked",
                 hint="Give the address itself, or add ethereum to TRACKER_NETWORKS.",
             )
-        address = await self._names.resolve(name)
+        try:
+            address = await self._names.resolve(name)
+        except UpstreamError as error:
+            raise _not_looked_up(name, error) from error
         return Owner(address, self.parse(address).family, name)
 
 
@@ -85,6 +88,18 @@ def _refuse_odd(text: str) -> None:
         )
     if len(text) > _LONGEST_TEXT:
         raise InputError("The address is too long.", code="invalid_address", hint=_ACCEPTED)
+
+
+def _not_looked_up(name: str, error: UpstreamError) -> UpstreamError:
+    """The error of a look-up, told as what it means to the one who asked."""
+    if error.code == "name_unavailable":
+        return error
+    return UpstreamError(
+        f"The name '{_shown(name)}' could not be looked up: {error.message}",
+        code="name_unavailable",
+        hint="Ask again later, or give the address itself.",
+        retryable=error.retryable,
+    )
 
 
 def _shown(text: str) -> str:

@@ -113,7 +113,11 @@ class NetworkReading:
             )
 
         async def load() -> Reading:
-            return _usable(await self._reader.read(owner, assets, at, deadline.wrap_up))
+            try:
+                reading = await self._reader.read(owner, assets, at, deadline.wrap_up)
+            except UpstreamError as error:
+                raise self._no_such_block(error, at) from error
+            return _usable(reading)
 
         async with asyncio.timeout_at(deadline.end):
             reading, age = await self._cache.get_or_load(key, self._ttl_seconds, load, _always)
@@ -121,6 +125,16 @@ class NetworkReading:
                 ttl = min(self._ttl_seconds, PARTIAL_TTL_SECONDS)
                 reading, age = await self._cache.get_or_load(key, ttl, load, _always)
         return self._as_listed(reading), age
+
+    def _no_such_block(self, error: UpstreamError, at: At) -> UpstreamError | InputError:
+        """The caller's mistake if it is the block that they named, otherwise the error as it is."""
+        if error.code != "block_missing" or not isinstance(at, int):
+            return error
+        return InputError(
+            f"{self._network.name} has no block {at} that an endpoint knows.",
+            code="invalid_at",
+            hint="Give a block that exists, or a time.",
+        )
 
     def _explained(self, error: Exception) -> NetworkError:
         """Why the network is missing, without secrets; what nobody foresaw is logged in full."""

@@ -62,8 +62,9 @@ class FoundAccount:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The owner's token accounts and the highest slot that told them."""
+    """The owner's token accounts, and the lowest and the highest slot that told them."""
 
+    oldest_slot: int
     slot: int
     accounts: tuple[FoundAccount, ...]
 
@@ -117,7 +118,7 @@ class SolanaClient:
             slot, value = with_context(reply)
             slots.append(slot)
             found += [_found(item, program) for item in list_of(value)]
-        return Listing(max(slots), tuple(found))
+        return Listing(min(slots), max(slots), tuple(found))
 
     async def read_accounts(self, leading: Sequence[str], rest: Sequence[str], min_slot: int) -> AccountsAt:
         """Accounts read together: all of ``leading`` at one slot, ``rest`` at that or a near one.

@@ -19,7 +19,7 @@ from balance_tracker.core.ids import Address
 from balance_tracker.core.networks import Network
 from balance_tracker.core.portfolio import Reading
 from balance_tracker.ports import EndpointHealth
-from balance_tracker.solana.client import COMMITMENT, FoundAccount, SolanaClient, check_genesis
+from balance_tracker.solana.client import COMMITMENT, FoundAccount, Listing, SolanaClient, check_genesis
 from balance_tracker.solana.holdings import HoldingsOf
 from balance_tracker.solana.names import Names
 from balance_tracker.solana.programs import metaplex_metadata_address
@@ -99,6 +99,7 @@ class SolanaReader:
             min_slot=max(listing.slot, self._pool.floor),
         )
         self._saw_slot(session, accounts.slot)
+        _refuse_old_list(listing, accounts.slot)
         self._pool.floor = max(self._pool.floor, accounts.slot)
         holdings = HoldingsOf(self.network, owner, assets, self._names, accounts).holdings(
             listing.accounts, unheld
@@ -144,3 +145,17 @@ class SolanaReader:
             raise UpstreamError(
                 f"The endpoint is {behind} slots behind the best one seen.", code="stale_head"
             )
+
+
+def _refuse_old_list(listing: Listing, slot: int) -> None:
+    """A list from long before the block may lack accounts that the owner has at it.
+
+    Raises:
+        UpstreamError: ``stale_head``: a list is more than 150 slots (a minute) older.
+    """
+    behind = slot - listing.oldest_slot
+    if behind > STALE_BEHIND_SLOTS:
+        raise UpstreamError(
+            f"The endpoint's list of token accounts is {behind} slots older than its accounts.",
+            code="stale_head",
+        )
