@@ -43,7 +43,7 @@ def run_demo(*, once: bool, host: str, port: int, show: Show, serve: Serve, say:
     Args:
         once: Show the portfolios and end, without serving.
         host: Where the API listens.
-        port: Its port.
+        port: Its port; 0 takes a free one.
         show: Prints a wallet and its portfolio.
         serve: Serves the API.
         say: Takes one line of progress at a time.
@@ -54,7 +54,7 @@ def run_demo(*, once: bool, host: str, port: int, show: Show, serve: Serve, say:
         KeyboardInterrupt: It was stopped before it was ready.
     """
     if not once:
-        _check_port(host, port)
+        port = _free_port(host, port)
     try:
         asyncio.run(_run(once=once, host=host, port=port, show=show, serve=serve, say=say))
     except asyncio.CancelledError:
@@ -185,11 +185,11 @@ def _stopped_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _check_port(host: str, port: int) -> None:
-    """Find out at once, and not after everything was started."""
+def _free_port(host: str, port: int) -> int:
+    """The port, or a free one for 0; a taken one is told at once, not after everything was started."""
     try:
-        with socket.create_server((host, port)):
-            return
+        with socket.create_server((host, port)) as probe:
+            return int(probe.getsockname()[1])
     except OSError as error:
         raise ConfigurationError(
             f"The demo can't listen on {host} port {port}: {error.strerror}.", hint="Choose another --port."

@@ -4,6 +4,7 @@ Source: https://eips.ethereum.org/EIPS/eip-55
 """
 
 import re
+from functools import lru_cache
 
 from eth_utils.address import to_checksum_address
 
@@ -34,7 +35,7 @@ class EvmAddresses:
             raise InputError(
                 f"{text[:80]!r} is not an EVM address.", code="invalid_address", hint=_why(digits)
             )
-        right = to_checksum_address("0x" + digits.lower())
+        right = _checksummed(digits.lower())
         if digits not in (digits.lower(), digits.upper(), right[2:]):
             raise InputError(
                 f"{text!r} has a wrong checksum.",
@@ -42,6 +43,12 @@ class EvmAddresses:
                 hint=f"If no digit is mistyped, the address is {right}.",
             )
         return Address(right)
+
+
+@lru_cache(maxsize=16_384)
+def _checksummed(digits: str) -> str:
+    """Tokens are parsed for every read, and the hash costs more than the rest of it."""
+    return to_checksum_address("0x" + digits)
 
 
 def _why(digits: str) -> str:

@@ -15,8 +15,10 @@ from balance_tracker.core.blocks import BlockRef
 from balance_tracker.core.portfolio import FailureCode
 from balance_tracker.evm.abi import BALANCE_OF, address_word, read_uint
 from balance_tracker.evm.address import EvmAddresses
-from balance_tracker.evm.calls import CallFailure, CallReader, ChainFacts, Outcome
+from balance_tracker.evm.calls import CallReader
+from balance_tracker.evm.learned import ChainFacts
 from balance_tracker.evm.multicall import Call
+from balance_tracker.evm.outcomes import CallFailure, Outcome
 from balance_tracker.transport.pool import Pool, open_pool
 
 CANONICAL_MULTICALL3 = "0xcA11bde05977b3631167028862bE2a173976CA11"

@@ -85,7 +85,7 @@ def read_header(reply: RpcReply, asked: int | None) -> Header:
             hash=_hash(reply["hash"]),
             parent_hash=_hash(reply["parentHash"]),
             timestamp=quantity(reply["timestamp"]),
-            l1_number=None if l1_number is None else quantity(l1_number),
+            l1_number=quantity(l1_number) if isinstance(l1_number, str) else None,
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UpstreamError("The endpoint's block header is not one.", code="bad_response") from error
@@ -130,18 +130,23 @@ def fault_of(error: RpcError) -> UpstreamError:
     """A call's error as what it says about the endpoint."""
     kind = meaning(error)
     if kind is Meaning.HISTORY_UNAVAILABLE:
-        return UpstreamError(
-            "The endpoint no longer has the state of that block.",
-            code="history_unavailable",
-            retryable=False,
-            hint="Give the network an archive endpoint (TRACKER_RPC_…) or ask for a later block.",
-        )
+        return no_history()
     if kind is Meaning.RATE_LIMITED:
         return rate_limited(error.message)
     return UpstreamError(
         f"The endpoint answered with an error: {error.message[:300]}",
         code=_FAULTS.get(kind, "rpc_error"),
         retryable=kind is not Meaning.METHOD_UNSUPPORTED,
+    )
+
+
+def no_history() -> UpstreamError:
+    """The error of an endpoint that has pruned the state of a block."""
+    return UpstreamError(
+        "The endpoint no longer has the state of that block.",
+        code="history_unavailable",
+        retryable=False,
+        hint="Give the network an archive endpoint (TRACKER_RPC_…) or ask for a later block.",
     )
 
 

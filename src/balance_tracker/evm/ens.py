@@ -19,8 +19,10 @@ from balance_tracker.core.ids import Address
 from balance_tracker.core.networks import Network
 from balance_tracker.core.portfolio import FailureCode
 from balance_tracker.evm.abi import NAME_LIMIT, read_address, read_text
-from balance_tracker.evm.calls import CallFailure, CallReader, ChainFacts, Outcome, is_unanswered
+from balance_tracker.evm.calls import CallReader
+from balance_tracker.evm.learned import ChainFacts
 from balance_tracker.evm.multicall import Call
+from balance_tracker.evm.outcomes import CallFailure, Outcome, is_unanswered
 from balance_tracker.transport.pool import Pool
 
 RESOLVER = "0178b8bf"

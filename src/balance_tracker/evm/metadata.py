@@ -12,8 +12,8 @@ from balance_tracker.evm.abi import (
     read_decimals,
     read_text,
 )
-from balance_tracker.evm.calls import CallFailure, Outcome, is_unanswered
 from balance_tracker.evm.multicall import Call
+from balance_tracker.evm.outcomes import CallFailure, Outcome, is_unanswered
 from balance_tracker.ports import MetadataFailure, TokenMetadata
 
 CALLS_PER_TOKEN = 3

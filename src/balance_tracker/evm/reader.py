@@ -13,10 +13,12 @@ from balance_tracker.core.networks import Network
 from balance_tracker.core.portfolio import AssetFailure, Balance, Reading
 from balance_tracker.evm.balance_reader import balance_calls, read_balance
 from balance_tracker.evm.blocks import Header, header_call, last_block_at, quantity, read_header
-from balance_tracker.evm.calls import Answer, CallFailure, CallReader, ChainFacts, Outcome
+from balance_tracker.evm.calls import CallReader
 from balance_tracker.evm.ens import EnsNames
+from balance_tracker.evm.learned import ChainFacts
 from balance_tracker.evm.metadata import CALLS_PER_TOKEN, metadata_calls, read_metadata
 from balance_tracker.evm.multicall import Call
+from balance_tracker.evm.outcomes import Answer, CallFailure, Outcome
 from balance_tracker.ports import EndpointHealth, MetadataFailure, TokenMetadata
 from balance_tracker.transport.jsonrpc import RpcCall, RpcError
 from balance_tracker.transport.pool import Pool, Session

@@ -17,6 +17,8 @@ from balance_tracker.transport.websocket import WsChannel
 FIRST_REST_SECONDS = 1.0
 LONGEST_REST_SECONDS = 60.0
 DEFAULT_BATCH_LIMIT = 100
+_SMALLEST_SPLIT = 3
+"""A batch this small is too large because of one of its calls, not of their number."""
 SINGLES_AT_ONCE = 8
 """How many single requests are under way where batches are refused."""
 
@@ -188,8 +190,9 @@ async def ask_in_parts(endpoint: Endpoint, calls: Sequence[RpcCall], spend: "Spe
         try:
             replies += await endpoint.send(part)
             position += len(part)
-        except BatchRefusedError:
-            if len(part) == 1:
+        except UpstreamError as error:
+            too_large = error.code == "too_large" and len(part) > _SMALLEST_SPLIT
+            if not too_large and (len(part) == 1 or not isinstance(error, BatchRefusedError)):
                 raise
             _learn_batch_limit(endpoint, len(part))
     return replies

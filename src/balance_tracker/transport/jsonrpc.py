@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from balance_tracker.core.errors import UpstreamError
+from balance_tracker.telemetry.redact import redact_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,8 +295,8 @@ def _error_of(item: dict[str, Any]) -> RpcError | None:
         message = error.get("message")
         data = error.get("data")
         text = message if isinstance(message, str) else str(error)
-        return RpcError(code if isinstance(code, int) else None, text[:2000], data)
-    return RpcError(None, str(error)[:2000])
+        return RpcError(code if isinstance(code, int) else None, redact_text(text[:2000]), data)
+    return RpcError(None, redact_text(str(error)[:2000]))
 
 
 def _number(value: Any) -> int | None:

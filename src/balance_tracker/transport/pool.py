@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from balance_tracker.core.errors import InputError, UpstreamError
 from balance_tracker.ports import EndpointHealth
 from balance_tracker.telemetry.logging import get_logger
-from balance_tracker.telemetry.redact import redact_text
+from balance_tracker.telemetry.redact import protect, redact_text
 from balance_tracker.transport.endpoint import Endpoint, Spending, ask_in_parts
 from balance_tracker.transport.http import HttpClient
 from balance_tracker.transport.jsonrpc import RpcCall, RpcReply
@@ -56,8 +56,11 @@ class Session:
 class Pool:
     """The endpoints of one network, ordered by health."""
 
-    def __init__(self, network: str, endpoints: Sequence[Endpoint]) -> None:
+    def __init__(
+        self, network: str, endpoints: Sequence[Endpoint], stale_behind: int = STALE_BEHIND_BLOCKS
+    ) -> None:
         self.network = network
+        self.stale_behind = stale_behind
         self._endpoints = tuple(endpoints)
         self.best_head = 0
         self.floor = 0
@@ -101,7 +104,7 @@ class Pool:
 
         def rank(endpoint: Endpoint) -> tuple[float, bool, float, int]:
             standing = endpoint.standing
-            behind = standing.head is not None and standing.head < self.best_head - STALE_BEHIND_BLOCKS
+            behind = standing.head is not None and standing.head < self.best_head - self.stale_behind
             latency = standing.latency_seconds if standing.latency_seconds is not None else 0.5
             return (
                 endpoint.resting_seconds,
@@ -131,7 +134,7 @@ class Pool:
         """
         endpoint.standing.head = number
         self.best_head = max(self.best_head, number)
-        if number < self.best_head - STALE_BEHIND_BLOCKS:
+        if number < self.best_head - self.stale_behind:
             behind = self.best_head - number
             raise UpstreamError(
                 f"The endpoint is {behind} blocks behind the best head seen.", code="stale_head"
@@ -147,7 +150,7 @@ class _Race[T]:
         self._deadline = deadline
         self._spending = Spending()
         self._errors: list[UpstreamError] = []
-        self._running: dict[asyncio.Task[T], Endpoint] = {}
+        self._running: dict[asyncio.Task[T], tuple[Endpoint, int]] = {}
 
     async def result(self) -> T:
         waiting = self._pool.candidates()
@@ -159,8 +162,8 @@ class _Race[T]:
                     self._start(waiting.pop(0))
                 done = await self._wait(hedge=bool(waiting))
                 for task in done:
-                    endpoint = self._running.pop(task)
-                    answer = self._judge(task, endpoint)
+                    endpoint, failures = self._running.pop(task)
+                    answer = self._judge(task, endpoint, failures)
                     if answer is not None:
                         return answer[0]
         finally:
@@ -173,7 +176,7 @@ class _Race[T]:
         async def run() -> T:
             return await self._operation(session)
 
-        self._running[asyncio.create_task(run())] = endpoint
+        self._running[asyncio.create_task(run())] = (endpoint, endpoint.standing.failures)
 
     async def _wait(self, hedge: bool) -> set[asyncio.Task[T]]:
         left = self._deadline - asyncio.get_running_loop().time()
@@ -190,16 +193,18 @@ class _Race[T]:
         left = self._deadline - asyncio.get_running_loop().time()
         usual = [
             e.standing.latency_seconds
-            for e in self._running.values()
+            for e, _ in self._running.values()
             if e.standing.latency_seconds is not None
         ]
         wait = max(4 * max(usual), SHORTEST_HEDGE_SECONDS) if usual else FIRST_HEDGE_SECONDS
         return min(wait, FIRST_HEDGE_SECONDS, max(left / 6, 0.05))
 
-    def _judge(self, task: asyncio.Task[T], endpoint: Endpoint) -> tuple[T] | None:
+    def _judge(self, task: asyncio.Task[T], endpoint: Endpoint, failures: int) -> tuple[T] | None:
         error = task.exception()
         if error is None:
-            endpoint.succeeded()
+            # An operation may have counted a failure of its own and gone on with what it had.
+            if endpoint.standing.failures == failures:
+                endpoint.succeeded()
             return (task.result(),)
         if isinstance(error, InputError):
             raise error
@@ -224,7 +229,7 @@ class _Race[T]:
 
     def _out_of_time(self) -> UpstreamError:
         error = UpstreamError("No endpoint answered in time.", code="timed_out")
-        for endpoint in self._running.values():
+        for endpoint, _ in self._running.values():
             endpoint.failed(error)
         return self._errors[-1] if self._errors and not self._running else error
 
@@ -254,6 +259,7 @@ async def open_pool(
         ):
             yield pool
         return
+    protect(urls)
     endpoints = [Endpoint(network, url, http, attempt_seconds) for url in dict.fromkeys(urls)]
     try:
         yield Pool(network, endpoints)
