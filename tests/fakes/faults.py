@@ -241,7 +241,7 @@ async def batch_refused_400(exchange: Exchange) -> None:
         await exchange.reply(await exchange.good())
 
 
-@fault()
+@fault(SURVIVABLE, most_requests=5)
 async def body_too_large(exchange: Exchange) -> None:
     if len(exchange.request.body) > BODY_LIMIT_BYTES:
         await exchange.reply(b"Request Entity Too Large", 413)

@@ -22,6 +22,7 @@ STOP_SECONDS = 5.0
 _TRIES = 5
 _PR_SET_PDEATHSIG = 1
 _POLL_SECONDS = 0.02
+_PROBE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ def _start(command: Sequence[str], chain_id: int) -> AnvilNode | None:
     )
     node = AnvilNode(f"http://{HOST}:{port}", chain_id, NodeClient(HOST, port), process)
     try:
-        ready = _wait_until_ready(node)
+        ready = _wait_until_ready(node, port)
     except BaseException:
         node.stop()
         raise
@@ -125,16 +126,20 @@ def _start(command: Sequence[str], chain_id: int) -> AnvilNode | None:
     return node if ready else None
 
 
-def _wait_until_ready(node: AnvilNode) -> bool:
+def _wait_until_ready(node: AnvilNode, port: int) -> bool:
+    """Whether our own node answers; a stranger on the port may be silent, or answer too."""
     deadline = time.monotonic() + READY_SECONDS
-    while node.process.poll() is None and time.monotonic() < deadline:
-        try:
-            answer = node.client.call("eth_chainId")
-        except OSError:
-            time.sleep(_POLL_SECONDS)
-        else:
-            # A stranger on our port would answer too, while our own process is about to give up.
-            return int(answer, 16) == node.chain_id and node.process.poll() is None
+    probe = NodeClient(HOST, port, _PROBE_SECONDS)
+    try:
+        while node.process.poll() is None and time.monotonic() < deadline:
+            try:
+                answer = probe.call("eth_chainId")
+            except OSError:
+                time.sleep(_POLL_SECONDS)
+            else:
+                return int(answer, 16) == node.chain_id and node.process.poll() is None
+    finally:
+        probe.close()
     return False
 
 

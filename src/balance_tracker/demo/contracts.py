@@ -101,6 +101,9 @@ def place(client: NodeClient, placements: Sequence[Placement]) -> None:
 def transact(client: NodeClient, transactions: Sequence[Transaction]) -> None:
     """Carry out transactions in one block and check each; those of one sender keep their order.
 
+    That block is a very large one, and an empty one of usual size follows it: a node gives a call
+    as much gas as its last block has.
+
     Raises:
         UpstreamError: One of them failed; the message says which.
     """
@@ -109,6 +112,7 @@ def transact(client: NodeClient, transactions: Sequence[Transaction]) -> None:
     hashes = client.batch(_sends(client, transactions))
     client.call("evm_mine")
     client.batch([("evm_setAutomine", [True]), ("evm_setBlockGasLimit", [hex(_USUAL_BLOCK_GAS)])])
+    client.call("evm_mine")
     receipts = client.batch([("eth_getTransactionReceipt", [item]) for item in hashes])
     for transaction, receipt in zip(transactions, receipts, strict=True):
         if receipt is None or receipt["status"] != "0x1":

@@ -21,8 +21,8 @@ type Call = tuple[str, list[Any]]
 class NodeClient:
     """Asks one local node; safe to use from several threads, one at a time."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self._connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
+    def __init__(self, host: str, port: int, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        self._connection = http.client.HTTPConnection(host, port, timeout=timeout_seconds)
         self._lock = threading.Lock()
 
     def close(self) -> None:

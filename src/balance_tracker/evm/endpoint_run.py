@@ -120,9 +120,9 @@ class EndpointRun:
         except UpstreamError as error:
             if error.code != "too_large":
                 raise
+            self.learned.shrink(self.session, len(part))
             if len(part) <= SMALLEST_PART:
                 raise NoMulticallError from error
-            self.learned.shrink(self.session, len(part))
             return await self._first_multicall()
         header = read_header(replies[1], self.asked_block)
         rest = list(range(len(part), len(self.calls)))

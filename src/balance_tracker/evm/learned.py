@@ -7,6 +7,9 @@ from balance_tracker.transport.pool import Session
 MOST_CALLS = 1_000
 """Calls in one ``aggregate3``: about 8 million gas and 450 kB of body."""
 
+FEWEST_CALLS = 10
+"""An endpoint that takes fewer in one ``aggregate3`` is asked call by call."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChainFacts:
@@ -38,6 +41,8 @@ class Learned:
     def use_multicall(self, endpoint: str, block: int | None) -> bool:
         """Whether Multicall3 is worth asking there."""
         if self.facts.multicall3 is None or endpoint in self._without_multicall:
+            return False
+        if self.part_size(endpoint) < FEWEST_CALLS:
             return False
         return block is None or block >= self.facts.multicall3_since
 
