@@ -226,10 +226,10 @@ def test_a_refresh_as_json_says_the_same(run: Run, tmp_path: Path) -> None:
 def test_a_refresh_tells_what_changed_what_went_and_what_could_not_be_checked(
     run: Run, tmp_path: Path
 ) -> None:
-    listed = (token(BASE, Address(f"0x{1:040x}"), "OLD", 6, name="Token 0"),)
-    tracker = on_base(6, 6, 6)
-    tracker._listed = {BASE.slug: listed}
     run("tokens", "refresh", a_list(tmp_path / "first.json", 6, 6, 6), "--yes", tracker=on_base(6, 6, 6))
+    kept = Path("data/tokens/refreshed.json")
+    kept.write_text(kept.read_text(encoding="utf-8").replace('"T0"', '"OLD"'), encoding="utf-8")
+    tracker = on_base(6, 6, 6)
     source = a_list(tmp_path / "second.json", 6, 6, 6, 6)
     ran = run("tokens", "refresh", source, tracker=tracker)
     assert ran.code == 3
@@ -239,6 +239,13 @@ def test_a_refresh_tells_what_changed_what_went_and_what_could_not_be_checked(
     assert f"- base T1 0x{2:040x}" in fewer.out
     as_json = run("tokens", "refresh", source, "--json", tracker=tracker)
     assert json.loads(as_json.out)["changed"][0]["before"] == {"symbol": "OLD"}
+
+
+def test_a_list_that_is_tracked_already_is_not_compared_with_itself(run: Run, tmp_path: Path) -> None:
+    tracker = on_base(6)
+    tracker._listed = {BASE.slug: (token(BASE, Address(f"0x{1:040x}"), "T0", 6, name="Token 0"),)}
+    ran = run("tokens", "refresh", a_list(tmp_path / "list.json", 6), tracker=tracker)
+    assert ran.out.splitlines()[0] == f"+ base T0 0x{1:040x}: Token 0, 6 decimals"
 
 
 def test_a_refresh_without_a_list_or_with_a_wrong_one_exits_with_2(run: Run, tmp_path: Path) -> None:

@@ -135,6 +135,16 @@ def test_packages_are_kept_in_the_user_s_cache(tmp_path: Path, monkeypatch: pyte
     assert cache_folder() == tmp_path / ".cache" / "balance-tracker"
 
 
+def test_a_cache_that_can_not_be_written_is_told(
+    tmp_path: Path, manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("TRACKER_DEMO_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(ConfigurationError) as caught:
+        fetch_packages(manifest, nothing)
+    assert caught.value.hint == "Set TRACKER_DEMO_CACHE to a folder that can be written."
+
+
 def test_a_machine_without_a_published_node_is_told_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -100,7 +100,7 @@ async def test_an_endpoint_that_was_overtaken_is_known_as_slow() -> None:
     """The second is slower than an unknown one is taken to be, and still comes first from then on."""
     async with pool_of(silent, rpc(echo, delay_seconds=0.55)) as (pool, servers):
         for _ in range(2):
-            assert await pool.run(who, soon(3.0)) == servers[1].name
+            assert await pool.run(who, soon(6.0)) == servers[1].name
         assert asked(servers) == [1, 2]
 
 
@@ -289,6 +289,18 @@ async def test_the_loser_of_a_race_is_ended() -> None:
     async with pool_of(silent, good) as (pool, servers):
         assert await pool.run(operation, soon(1.2)) == servers[1].name
         assert ended.is_set()
+
+
+async def test_a_fault_that_an_operation_lived_with_still_counts() -> None:
+    async def operation(session: Session) -> str:
+        session.endpoint.failed(UpstreamError("Half of it failed."))
+        return await who(session)
+
+    async with pool_of(good, good) as (pool, servers):
+        assert await pool.run(operation, soon()) == servers[0].name
+        states = {health.name: health.state for health in pool.health()}
+        assert await pool.run(who, soon()) == servers[1].name
+    assert states[servers[0].name] == "resting"
 
 
 async def test_a_probe_asks_every_endpoint_and_learns_how_each_fares() -> None:

@@ -99,6 +99,7 @@ async def test_nonsense_that_nobody_waits_for_is_passed_over() -> None:
         await ask(channel, "a")
         await server.sockets[0].send_str("<html>")
         await server.sockets[0].send_bytes(b"\xff\xfe")
+        await asyncio.sleep(0.05)
         assert await ask(channel, "b") == ["b"]
 
 

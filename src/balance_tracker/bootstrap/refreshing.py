@@ -10,7 +10,7 @@ from typing import cast
 from balance_tracker.bootstrap.configuration import operator_list
 from balance_tracker.catalog.list_document import render_token_list
 from balance_tracker.catalog.token_list import read_token_list
-from balance_tracker.catalog.tokens import read_local_list
+from balance_tracker.catalog.tokens import load_tokens, read_local_list
 from balance_tracker.core.assets import Asset
 from balance_tracker.core.errors import InputError, UpstreamError
 from balance_tracker.core.ids import Address, Slug
@@ -33,12 +33,15 @@ _ANYONE = {
 async def refreshed(
     sources: Sequence[str],
     readers: Mapping[Slug, ChainReader],
-    current: Mapping[Slug, Sequence[Asset]],
     data_dir: Path,
     *,
+    shipped: bool,
     keep: bool,
 ) -> TokenListDiff:
     """What the lists would change of the tracked tokens; kept for the next start only if told to.
+
+    The tracked tokens are those of the shipped lists and of the last refresh: the lists that
+    are read again are the operator's, and compared with themselves they would never differ.
 
     Raises:
         InputError: There is no list to read.
@@ -54,7 +57,9 @@ async def refreshed(
     networks = {slug: reader.network for slug, reader in readers.items()}
     fetched = [token for source in sources for token in _tokens(await operator_list(source), networks)]
     target = data_dir / REFRESHED_LIST
-    kept = _tokens(read_local_list(target), networks) if target.exists() else ()
+    last = [read_local_list(target)] if target.exists() else []
+    kept = [token for document in last for token in _tokens(document, networks)]
+    current = load_tokens(networks, shipped=shipped, extra_lists=last)
     refresh = TokenRefresh(
         {slug: _metadata_reader(reader) for slug, reader in readers.items()},
         lambda tokens: render_token_list(_LIST_NAME, tokens, networks, datetime.now(UTC)),

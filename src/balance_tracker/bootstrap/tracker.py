@@ -160,7 +160,9 @@ class Tracker:
         """
         _opened(self._catalog)
         lists = tuple(sources) or self.settings.token_lists
-        return await refreshed(lists, self._readers, self._tokens, self.settings.data_dir, keep=keep)
+        return await refreshed(
+            lists, self._readers, self.settings.data_dir, shipped=self.settings.shipped_tokens, keep=keep
+        )
 
     def readiness(self) -> Readiness:
         """Whether questions can be answered: it is open, and not every network is known to be down."""

@@ -44,6 +44,7 @@ class UpstreamError(TrackerError):
     Attributes:
         retryable: Whether the same question may succeed later.
         retry_after_seconds: What the endpoint asked us to wait, if it did.
+        requests: How many requests were spent before giving up.
     """
 
     code = "endpoint_failed"
@@ -60,6 +61,7 @@ class UpstreamError(TrackerError):
         super().__init__(message, code=code, hint=hint)
         self.retryable = retryable
         self.retry_after_seconds = retry_after_seconds
+        self.requests = 0
 
 
 class CallReverted(UpstreamError):

@@ -93,6 +93,7 @@ class NetworkError:
     code: str
     detail: str
     retryable: bool
+    requests: int = 0
 
 
 @dataclass(frozen=True, slots=True)

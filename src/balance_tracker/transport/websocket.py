@@ -78,12 +78,15 @@ class WsChannel:
             return self._socket
 
     async def _listen(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        async for message in socket:
-            if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
-                self._deliver(message.data)
-        for answer in self._waiting.values():
-            if not answer.done():
-                answer.set_exception(UpstreamError("The connection was closed.", code="connection_failed"))
+        try:
+            async for message in socket:
+                if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
+                    self._deliver(message.data)
+        finally:
+            closed = UpstreamError("The connection was closed.", code="connection_failed")
+            for answer in self._waiting.values():
+                if not answer.done():
+                    answer.set_exception(closed)
 
     def _deliver(self, data: str | bytes) -> None:
         try:
