@@ -84,9 +84,7 @@ def test_bytes_that_are_no_utf8_are_replaced() -> None:
 
 
 _WORDS = st.lists(
-    st.one_of(
-        st.integers(0, 200).map(word), st.binary(min_size=32, max_size=32), st.just(word(2**256 - 1))
-    ),
+    st.one_of(st.integers(0, 200).map(word), st.binary(min_size=32, max_size=32), st.just(word(2**256 - 1))),
     max_size=6,
 ).map(b"".join)
 

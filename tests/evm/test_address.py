@@ -33,7 +33,14 @@ def refused(text: str) -> InputError:
 @pytest.mark.parametrize("vector", VECTORS)
 def test_the_vectors_of_the_standard_come_out_as_they_are(vector: str) -> None:
     digits = vector[2:]
-    for text in (vector, digits, vector.lower(), "0x" + digits.upper(), "0X" + digits.upper(), digits.lower()):
+    for text in (
+        vector,
+        digits,
+        vector.lower(),
+        "0x" + digits.upper(),
+        "0X" + digits.upper(),
+        digits.lower(),
+    ):
         assert FORMAT.parse(text) == vector
         assert FORMAT.looks_like(text)
 

@@ -263,3 +263,25 @@ async def test_nodes_that_only_take_single_calls_give_the_same(node: AnvilNode, 
     assert singly.balances == reading.balances
     assert [(f.asset, f.code) for f in singly.failures] == [(f.asset, f.code) for f in reading.failures]
     assert ETHEREUM.contracts["multicall3"].address == MULTICALL3_ADDRESS
+
+
+async def test_a_gas_eater_is_learnt_and_asked_alone_from_then_on(
+    node: AnvilNode, zoo: Zoo, open_gateway: OpenGateway
+) -> None:
+    gateway = await open_gateway(node.url)
+    fillers = [f"0x{number:040x}" for number in range(0xF00000, 0xF00078)]
+    code = node.client.call("eth_getCode", zoo["plain"].address, "latest")
+    for filler in fillers:
+        node.client.call("anvil_setCode", filler, code)
+    tokens = [*fillers[:60], zoo["loops_forever"].address, *fillers[60:], zoo["plain"].address]
+    requests = []
+    async with BalanceReader([gateway.url], chain_id=1) as reader:
+        for _ in range(5):
+            before = gateway.counts.requests
+            matrix = await reader.read([zoo.owner], tokens)
+            requests.append(gateway.counts.requests - before)
+            assert [token for _, token, _ in matrix.failures] == [60]
+            assert matrix.failures[0][2].startswith("out_of_gas")
+            assert matrix.rows[0][-1] == zoo["plain"].value
+    assert requests[1:] == [2, 2, 2, 2]
+    assert requests[0] <= 12

@@ -26,6 +26,7 @@ from balance_tracker.evm.outcomes import (
     Outcome,
     failure_of,
     is_without_history,
+    took_all_gas,
 )
 from balance_tracker.evm.packing import NoMulticallError, TooMuchError, check_chain, pack, unpack
 from balance_tracker.transport.jsonrpc import RpcCall, RpcError, RpcReply
@@ -78,6 +79,7 @@ class EndpointRun:
         self.outcomes: list[Outcome] = [NOT_ASKED] * len(calls)
         self.header: Header
         self.hash_is_sure = True
+        self.ran_out = 0
 
     async def answer(self) -> Answer:
         """Outcomes of all calls at one block; what could not be had in time is marked so.
@@ -113,7 +115,8 @@ class EndpointRun:
             raise UpstreamError("The endpoint answers calls with nothing.", code="bad_response")
 
     async def _first_multicall(self) -> list[int]:
-        part = range(min(len(self.calls), self.learned.part_size(self.session.name)))
+        ordinary = [place for place in range(len(self.calls)) if not self._eats_gas(place)]
+        part = ordinary[: self.learned.part_size(self.session.name)]
         tag = block_tag(self.asked_block)
         try:
             replies = await self._ask_with_chain([self._pack(part, tag), header_call(self.asked_block)])
@@ -125,14 +128,13 @@ class EndpointRun:
                 raise NoMulticallError from error
             return await self._first_multicall()
         header = read_header(replies[1], self.asked_block)
-        rest = list(range(len(part), len(self.calls)))
+        asked = set(part)
+        rest = [place for place in range(len(self.calls)) if place not in asked]
         try:
             results, evidence = self._unpack(replies[0], len(part))
         except TooMuchError:
             self._settle(header)
-            if len(self.calls) == len(part) and len(part) <= SMALLEST_PART:
-                return list(part)
-            self.learned.shrink(self.session, max(len(part), 2 * SMALLEST_PART))
+            self.ran_out = len(part)
             return [*part, *rest]
         except NoMulticallError:
             self._settle(header)
@@ -168,16 +170,31 @@ class EndpointRun:
         direct = [place for place in places if self.outcomes[place] is not NOT_ASKED]
         left = [place for place in places if self.outcomes[place] is NOT_ASKED]
         if left and self.learned.use_multicall(self.session.name, self.asked_block):
-            direct += await self._in_parts(left)
+            direct += [place for place in left if self._eats_gas(place)]
+            direct += await self._in_parts([place for place in left if not self._eats_gas(place)])
         else:
             direct += left
         if direct:
             await self._directly(direct)
+        self._learn_from_gas(direct)
+
+    def _eats_gas(self, place: int) -> bool:
+        call = self.calls[place]
+        return call.native_of is None and self.learned.eats_gas(call.to)
+
+    def _learn_from_gas(self, direct: Sequence[int]) -> None:
+        """Gas that ran out has a cause: a contract that takes all there is, or else too many calls."""
+        eaters = {self.calls[place].to for place in direct if took_all_gas(self.outcomes[place])}
+        for contract in eaters:
+            self.learned.found_gas_eater(contract)
+        if self.ran_out > 2 * SMALLEST_PART and not eaters:
+            self.learned.shrink(self.session, self.ran_out)
 
     async def _in_parts(self, places: list[int]) -> list[int]:
+        # What has failed as a whole once is not asked as a whole again.
         size = self.learned.part_size(self.session.name)
-        if len(places) <= SMALLEST_PART:
-            return places
+        if self.ran_out:
+            size = min(size, max(self.ran_out // 2, SMALLEST_PART))
         gate = asyncio.Semaphore(PARTS_AT_ONCE)
 
         async def one(part: Sequence[int]) -> list[int]:

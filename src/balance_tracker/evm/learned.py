@@ -10,6 +10,8 @@ MOST_CALLS = 1_000
 FEWEST_CALLS = 10
 """An endpoint that takes fewer in one ``aggregate3`` is asked call by call."""
 
+MOST_GAS_EATERS = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class ChainFacts:
@@ -28,6 +30,16 @@ class Learned:
     facts: ChainFacts
     _without_multicall: set[str] = field(default_factory=set)
     _part_sizes: dict[str, int] = field(default_factory=dict)
+    _gas_eaters: set[str] = field(default_factory=set)
+
+    def eats_gas(self, contract: str) -> bool:
+        """Whether a contract has shown that it uses up all gas given to it, so that it is asked alone."""
+        return contract in self._gas_eaters
+
+    def found_gas_eater(self, contract: str) -> None:
+        """Learn that a contract uses up all gas given to it."""
+        if len(self._gas_eaters) < MOST_GAS_EATERS:
+            self._gas_eaters.add(contract)
 
     def part_size(self, endpoint: str) -> int:
         """How many calls this endpoint takes in one request, as far as known."""

@@ -64,3 +64,10 @@ def failure_of(error: RpcError) -> CallFailure:
 def is_without_history(outcome: Outcome) -> bool:
     """Whether the endpoint has pruned the state that the call needed."""
     return isinstance(outcome, CallFailure) and outcome.code is FailureCode.HISTORY_UNAVAILABLE
+
+
+def took_all_gas(outcome: Outcome) -> bool:
+    """Whether a call, asked alone, used up all gas: it ran out, or met an instruction that takes it all."""
+    if not isinstance(outcome, CallFailure):
+        return False
+    return outcome.code is FailureCode.OUT_OF_GAS or "invalid" in outcome.reason.lower()

@@ -110,9 +110,7 @@ class Pool:
         def rank(endpoint: Endpoint) -> tuple[float, bool, float, int]:
             standing = endpoint.standing
             behind = standing.head is not None and standing.head < self.best_head - self.stale_behind
-            latency = (
-                USUAL_LATENCY_SECONDS if standing.latency_seconds is None else standing.latency_seconds
-            )
+            latency = USUAL_LATENCY_SECONDS if standing.latency_seconds is None else standing.latency_seconds
             return (
                 endpoint.resting_seconds,
                 behind or standing.failures_in_a_row > 0,
