@@ -78,6 +78,7 @@ class EndpointRun:
         self.deadline = deadline
         self.outcomes: list[Outcome] = [NOT_ASKED] * len(calls)
         self.header: Header
+        self.settled = False
         self.hash_is_sure = True
         self.ran_out = 0
 
@@ -99,10 +100,10 @@ class EndpointRun:
             try:
                 return await self._first_multicall()
             except NoMulticallError:
-                if hasattr(self, "header"):
+                if self.settled:
                     await self._confirm_no_multicall()
                     self.learned.has_no_multicall(self.session, self.asked_block)
-        if not hasattr(self, "header"):
+        if not self.settled:
             replies = await self._ask_with_chain([header_call(self.asked_block)])
             self._settle(read_header(replies[0], self.asked_block))
         return list(range(len(self.calls)))
@@ -164,6 +165,7 @@ class EndpointRun:
                 raise BehindError(self.pool.floor)
             self.pool.floor = header.number
         self.header = header
+        self.settled = True
 
     async def _finish(self, places: list[int]) -> None:
         """Ask the rest by Multicall3 in parts, and call by call what failed in there."""

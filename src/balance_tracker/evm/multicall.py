@@ -67,7 +67,7 @@ def decode_aggregate3(data: bytes, count: int) -> list[tuple[bool, bytes]]:
         size_at = at + int.from_bytes(data[at + WORD : at + 2 * WORD])
         begin = size_at + WORD
         size = int.from_bytes(data[size_at:begin])
-        if flag > 1 or begin + size > len(data) or begin > len(data):
+        if flag > 1 or at + 2 * WORD > len(data) or begin + size > len(data):
             raise UndecodableError(f"result {index} is cut")
         results.append((flag == 1, data[begin : begin + size]))
     return results
