@@ -107,7 +107,13 @@ def test_a_call_belongs_to_a_block_only_if_all_it_saw_agrees(evidence: Evidence,
 def test_the_number_of_the_parent_chain_is_compared_with_what_the_header_says_of_it() -> None:
     header = Header(16, HASH, PARENT, 101, l1_number=7)
     assert Evidence(None, 101, None, 7).matches(header)
+    assert Evidence(7, 101, HASH, 7).matches(header)
     assert not Evidence(None, 101, None, 8).matches(header)
+    assert not Evidence(7, 102, HASH, 7).matches(header)
+    assert not Evidence(7, 101, HASH, 7).tells_the_block(header)
+    assert Evidence(16, 101, None, 7).tells_the_block(header)
+    assert not Evidence(None, 101, None, 7).tells_the_block(header)
+    assert Evidence(16, 101, None, 16).tells_the_block(HEADER)
 
 
 def test_the_first_block_has_no_parent_and_maybe_no_true_time() -> None:
@@ -135,15 +141,17 @@ def test_an_error_says_whether_asking_again_may_help(message: str, code: str, re
 
 def search(times: list[int], moment: int) -> tuple[int | None, int]:
     """The block found and how many headers were read."""
-    headers = [Header(number, HASH, PARENT, time) for number, time in enumerate(times)]
     reads = 0
+
+    def header(number: int) -> Header:
+        return Header(number, HASH, PARENT, times[number])
 
     async def header_at(number: int) -> Header:
         nonlocal reads
         reads += 1
-        return headers[number]
+        return header(number)
 
-    found = asyncio.run(last_block_at(moment, headers[-1], header_at))
+    found = asyncio.run(last_block_at(moment, header(len(times) - 1), header_at))
     return (None if found is None else found.number), reads
 
 

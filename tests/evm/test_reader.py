@@ -75,8 +75,11 @@ async def test_a_past_block_is_read_as_it_was(node: AnvilNode, zoo: Zoo) -> None
     assert then.requests == 1
 
 
-async def test_before_its_creation_a_token_was_held_by_nobody(node: AnvilNode, library: ContractLibrary) -> None:
+async def test_before_its_creation_a_token_was_held_by_nobody(
+    node: AnvilNode, library: ContractLibrary
+) -> None:
     before = head_of(node.client)
+    node.client.call("anvil_mine", "0x1")
     young, never = zoo_address("created later"), zoo_address("created never")
     place(node.client, [Placement(young, library.erc20, ("T", "T"))])
     assets = [token(LOCAL, young, "YOUNG", 18), token(LOCAL, never, "NEVER", 18)]
@@ -85,6 +88,23 @@ async def test_before_its_creation_a_token_was_held_by_nobody(node: AnvilNode, l
         now = await reader.read(OWNER, assets, None, soon())
     assert outcomes_of(then) == {None: 0, young: 0, never: FailureCode.NO_CONTRACT}
     assert outcomes_of(now) == {None: 0, young: 0, never: FailureCode.NO_CONTRACT}
+
+
+async def test_before_its_creation_a_token_has_no_metadata_to_remember(
+    node: AnvilNode, library: ContractLibrary
+) -> None:
+    before = head_of(node.client)
+    node.client.call("anvil_mine", "0x1")
+    young = zoo_address("created later")
+    place(node.client, [Placement(young, library.erc20, ("Young", "YNG"))])
+    assets = [token(LOCAL, young, None, None, name=None, trust="unknown")]  # type: ignore[arg-type]
+    async with reading(LOCAL, node.url) as reader:
+        then = await reader.read(OWNER, assets, before, soon())
+        now = await reader.read(OWNER, assets, None, soon())
+    assert [(b.raw_amount, b.asset.decimals) for b in then.balances[1:]] == [(0, None)]
+    assert [(b.asset.symbol, b.asset.name, b.asset.decimals) for b in now.balances[1:]] == [
+        ("YNG", "Young", 18)
+    ]
 
 
 async def test_a_block_before_multicall3_is_read_without_it(
@@ -268,7 +288,9 @@ async def test_a_probe_learns_chain_and_head(shared_node: AnvilNode, bare_node: 
 @pytest.mark.parametrize(
     "chain_id", [{"error": {"code": -32601, "message": "not here"}}, {"result": "one"}, {"result": None}]
 )
-async def test_a_probe_that_is_not_told_the_chain_fails(shared_node: AnvilNode, chain_id: dict[str, Any]) -> None:
+async def test_a_probe_that_is_not_told_the_chain_fails(
+    shared_node: AnvilNode, chain_id: dict[str, Any]
+) -> None:
     def change(call: dict[str, Any], reply: dict[str, Any]) -> dict[str, Any]:
         if call["method"] != "eth_chainId":
             return reply

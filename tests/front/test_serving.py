@@ -41,7 +41,7 @@ async def fetched(url: str) -> str:
         with urllib.request.urlopen(url, timeout=10) as answer:
             return answer.read().decode()  # type: ignore[no-any-return]
 
-    for _ in range(100):
+    for _ in range(400):
         try:
             return await asyncio.to_thread(read)
         except OSError:

@@ -140,7 +140,7 @@ def _members() -> Sequence[Member]:
         _member("reverts_with_reason", reverted),
         _member("returns_nothing", no_data),
         _member("returns_31_bytes", malformed),
-        _member("returns_64_bytes", 64, malformed),
+        _member("returns_64_bytes", malformed),
         _member("returns_blob", malformed, gas),
         _member("loops_forever", gas),
         _member("invalid_opcode", reverted, gas),

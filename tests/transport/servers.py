@@ -108,3 +108,12 @@ def _reply(call: dict[str, Any], result: Callable[[str, list[Any]], Any]) -> dic
 def echo(method: str, params: list[Any]) -> Any:
     """The method's name as its result."""
     return method
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until something has happened; it fails after two seconds."""
+    for _ in range(200):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not happen")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.fakes.http_wire import Request, render_head
-from tests.transport.servers import HOST, answers, sends, serving, silent
+from tests.transport.servers import HOST, answers, sends, serving, silent, until
 
 from balance_tracker.core.errors import UpstreamError
 from balance_tracker.transport import http
@@ -195,8 +195,7 @@ async def test_a_document_is_fetched_whole_or_not_at_all() -> None:
 async def test_a_cancelled_request_leaves_nothing_behind() -> None:
     async with serving(silent) as server, HttpClient() as client:
         task = asyncio.create_task(client.post(server.url, b"{}", timeout_seconds=5))
-        while not server.requests:
-            await asyncio.sleep(0.01)
+        await until(lambda: bool(server.requests))
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.fakes.http_wire import Request, render
-from tests.transport.servers import Act, Fault, Server, answers, echo, rpc, serving, silent
+from tests.transport.servers import Act, Fault, Server, answers, echo, rpc, serving, silent, until
 
 from balance_tracker.core.errors import InputError, UpstreamError
 from balance_tracker.transport.endpoint import SINGLES_AT_ONCE
@@ -266,8 +266,7 @@ async def test_a_cancelled_read_leaves_no_task() -> None:
     async with pool_of(silent, silent) as (pool, servers):
         before = asyncio.all_tasks()
         reading = asyncio.create_task(pool.run(who, soon(0.6)))
-        while asked(servers) != [1, 1]:
-            await asyncio.sleep(0.01)
+        await until(lambda: asked(servers) == [1, 1])
         mine = asyncio.all_tasks() - before - {reading}
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -437,7 +436,7 @@ async def test_a_fault_among_single_requests_ends_the_rest_and_keeps_what_is_kno
     assert replies[:3] == EXPECTED[:3]
     assert isinstance(replies[3], RpcError)
     assert isinstance(replies[-1], RpcError)
-    assert all(reply in (EXPECTED[place],) or isinstance(reply, RpcError) for place, reply in enumerate(replies))
+    assert all(reply == EXPECTED[place] or isinstance(reply, RpcError) for place, reply in enumerate(replies))
 
 
 async def test_single_requests_that_all_fail_are_a_failed_endpoint() -> None:

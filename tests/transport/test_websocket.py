@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from tests.transport.servers import until
 from tests.transport.sockets import SocketServer, good, mute, reply_to, socket_serving
 
 from balance_tracker.core.errors import UpstreamError
@@ -136,8 +137,7 @@ async def test_a_connection_that_is_closed_fails_its_questions_and_is_opened_aga
 async def test_closing_the_channel_ends_the_questions_that_wait() -> None:
     async with socket_serving(mute) as server, channel_to(server.url) as channel:
         waiting = asyncio.create_task(failure(channel, timeout_seconds=5.0))
-        while not server.documents:
-            await asyncio.sleep(0.01)
+        await until(lambda: bool(server.documents))
         started = time.monotonic()
         await channel.close()
         assert await waiting == "connection_failed"

@@ -36,12 +36,13 @@ async def refreshed(
     data_dir: Path,
     *,
     shipped: bool,
+    others: Sequence[str],
     keep: bool,
 ) -> TokenListDiff:
     """What the lists would change of the tracked tokens; kept for the next start only if told to.
 
-    The tracked tokens are those of the shipped lists and of the last refresh: the lists that
-    are read again are the operator's, and compared with themselves they would never differ.
+    The tracked tokens are those of the shipped lists, of the last refresh and of the operator's
+    ``others``: compared with themselves, the lists that are read again would never differ.
 
     Raises:
         InputError: There is no list to read.
@@ -59,7 +60,8 @@ async def refreshed(
     target = data_dir / REFRESHED_LIST
     last = [read_local_list(target)] if target.exists() else []
     kept = [token for document in last for token in _tokens(document, networks)]
-    current = load_tokens(networks, shipped=shipped, extra_lists=last)
+    rest = [await operator_list(other) for other in others]
+    current = load_tokens(networks, shipped=shipped, extra_lists=[*last, *rest])
     refresh = TokenRefresh(
         {slug: _metadata_reader(reader) for slug, reader in readers.items()},
         lambda tokens: render_token_list(_LIST_NAME, tokens, networks, datetime.now(UTC)),

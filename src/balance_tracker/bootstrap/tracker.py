@@ -64,7 +64,6 @@ class Tracker:
         self.settings = settings if settings is not None else load_settings()
         self._stack = AsyncExitStack()
         self._catalog: CatalogService | None = None
-        self._tokens: Mapping[Slug, Sequence[Asset]] = {}
         self._readers: Mapping[Slug, ChainReader] = {}
         self._portfolios: PortfolioService | None = None
 
@@ -86,7 +85,7 @@ class Tracker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._catalog = self._portfolios = None
-        self._tokens, self._readers = {}, {}
+        self._readers = {}
         await self._stack.aclose()
 
     async def portfolio(
@@ -161,7 +160,12 @@ class Tracker:
         _opened(self._catalog)
         lists = tuple(sources) or self.settings.token_lists
         return await refreshed(
-            lists, self._readers, self.settings.data_dir, shipped=self.settings.shipped_tokens, keep=keep
+            lists,
+            self._readers,
+            self.settings.data_dir,
+            shipped=self.settings.shipped_tokens,
+            others=[entry for entry in self.settings.token_lists if entry not in lists],
+            keep=keep,
         )
 
     def readiness(self) -> Readiness:
@@ -182,7 +186,7 @@ class Tracker:
         cache: MemoryCache,
     ) -> None:
         """Build the use cases over open parts."""
-        self._tokens, self._readers = tokens, readers
+        self._readers = readers
         networks = {slug: reader.network for slug, reader in readers.items()}
         readings = {
             slug: NetworkReading(reader, tokens.get(slug, ()), cache, self.settings.balance_ttl_seconds)

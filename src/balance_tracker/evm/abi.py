@@ -43,7 +43,8 @@ def read_text(data: bytes, limit: int) -> str | None:
         raw = data.rstrip(b"\0")
     if not raw:
         return None
-    return clean_text(raw.decode("utf-8", errors="replace"), limit) or None
+    text = clean_text(raw.decode("utf-8", errors="replace"), limit)
+    return text if text.strip("\ufffd …") else None
 
 
 def read_address(data: bytes) -> str | None:

@@ -22,6 +22,9 @@ from balance_tracker.evm.outcomes import CallFailure, Outcome
 from balance_tracker.transport.pool import Pool, open_pool
 
 CANONICAL_MULTICALL3 = "0xcA11bde05977b3631167028862bE2a173976CA11"
+ARBSYS = "0x0000000000000000000000000000000000000064"
+ARBITRUM_CHAINS = frozenset({42_161, 42_170, 421_614})
+"""Arbitrum One, Nova and Sepolia: there, what the EVM says of its block is the parent chain's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,8 @@ class BalanceReader:
         deadline_seconds: float = 15.0,
     ) -> None:
         self._urls = tuple(urls)
-        self._facts = ChainFacts(chain_id=chain_id, multicall3=multicall3)
+        arbsys = ARBSYS if chain_id in ARBITRUM_CHAINS else None
+        self._facts = ChainFacts(chain_id=chain_id, multicall3=multicall3, arbsys=arbsys)
         self._deadline_seconds = deadline_seconds
         self._stack = AsyncExitStack()
         self._reader: CallReader | None = None

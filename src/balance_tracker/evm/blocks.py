@@ -51,11 +51,19 @@ class Evidence:
             return self.evm_number == 0
         if self.timestamp != header.timestamp:
             return False
+        if self.evm_number == header.l1_number and self.number in (None, self.evm_number):
+            return True
         if self.parent_hash is not None and self.parent_hash != header.parent_hash:
             return False
         if self.number is not None:
             return self.number == header.number
-        return self.evm_number in (header.number, header.l1_number)
+        return self.evm_number == header.number
+
+    def tells_the_block(self, header: Header) -> bool:
+        """Whether its number is one of this network, and not of the parent chain (Arbitrum)."""
+        if self.evm_number == header.number:
+            return True
+        return self.number is not None and (header.l1_number is None or self.number != self.evm_number)
 
 
 def block_tag(number: int | None) -> str:

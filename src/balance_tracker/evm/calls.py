@@ -56,8 +56,9 @@ class CallReader:
             return again
 
         try:
-            again = await self._pool.run(operation, deadline)
-        except UpstreamError:
+            again = await self._pool.run(operation, deadline, without=answer.endpoint)
+        except UpstreamError as error:
+            answer.requests += error.requests
             return
         answer.requests += again.requests
         for place, outcome in zip(left, again.outcomes, strict=True):

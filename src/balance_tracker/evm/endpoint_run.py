@@ -1,12 +1,13 @@
 """One set of calls on one endpoint: Multicall3 with the header, then what that left open."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Coroutine, Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from balance_tracker.core.errors import UpstreamError
 from balance_tracker.core.portfolio import FailureCode
-from balance_tracker.evm.abi import WORD, revert_reason
+from balance_tracker.evm.abi import BALANCE_OF, WORD, revert_reason
 from balance_tracker.evm.blocks import (
     Evidence,
     Header,
@@ -54,6 +55,10 @@ class BehindError(Exception):
     def __init__(self, floor: int) -> None:
         super().__init__(floor)
         self.floor = floor
+
+
+class UncertainBlockError(BehindError):
+    """Which block the call ran in can't be told; asked by number, it can."""
 
 
 class EndpointRun:
@@ -140,16 +145,19 @@ class EndpointRun:
         except NoMulticallError:
             self._settle(header)
             raise
-        if not evidence.matches(header):
+        uncertain = self.asked_block is None and not evidence.tells_the_block(header)
+        if uncertain or not evidence.matches(header):
             header = await self._header_of(evidence, header)
         self._settle(header)
         return self._take(part, results) + rest
 
     async def _header_of(self, evidence: Evidence, seen: Header) -> Header:
         """The header of the block the call ran in, where the head moved on within the request."""
-        number = evidence.number if evidence.number is not None else evidence.evm_number
-        if self.asked_block not in (None, number):
+        number = evidence.number if evidence.tells_the_block(seen) else None
+        if self.asked_block is not None and self.asked_block != number:
             raise UpstreamError("The endpoint answered with another block.", code="bad_response")
+        if number is None:
+            raise UncertainBlockError(seen.number)
         if number != seen.number:
             seen = read_header((await self.session.ask([header_call(number)]))[0], number)
         # A node whose calls see another time or parent than its headers tell: the number is
@@ -214,14 +222,14 @@ class EndpointRun:
                     results = None
             if results is None:
                 middle = len(part) // 2
-                halves = await asyncio.gather(one(part[:middle]), one(part[middle:]))
+                halves = await _all_or_none([one(part[:middle]), one(part[middle:])])
                 return halves[0] + halves[1]
             if self.hash_is_sure and not evidence.matches(self.header):
                 raise ReorganisedError
             return self._take(part, results)
 
         parts = [places[at : at + size] for at in range(0, len(places), size)]
-        return [place for part in await asyncio.gather(*(one(p) for p in parts)) for place in part]
+        return [place for part in await _all_or_none([one(p) for p in parts]) for place in part]
 
     def _take(self, part: Sequence[int], results: Sequence[tuple[bool, bytes]]) -> list[int]:
         """Keep what succeeded; returns the places of what failed or came back empty."""
@@ -303,7 +311,7 @@ class EndpointRun:
             code = codes[self.calls[place].to]
             if isinstance(code, RpcError):
                 self.outcomes[place] = CallFailure(FailureCode.ENDPOINT_FAILED, "the code could not be read")
-            elif self.calls[place].to in later:
+            elif self.calls[place].to in later and self.calls[place].data.startswith(BALANCE_OF):
                 self.outcomes[place] = bytes(WORD)
             elif place in bare:
                 self.outcomes[place] = CallFailure(
@@ -343,3 +351,14 @@ class EndpointRun:
             guessed = isinstance(outcome, CallFailure) and outcome.code is FailureCode.REVERTED
             if guessed or outcome is NOT_ASKED or outcome == b"":
                 self.outcomes[place] = failure
+
+
+async def _all_or_none[T](work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """The results of all, at once; where one fails, the others end with it."""
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -155,6 +155,8 @@ def normalise(name: str) -> str:
         raise InputError(
             f"{name!r} is not a valid name.", code="invalid_name", hint=str(error)[:200]
         ) from error
+    if len(normal.encode()) > LONGEST_NAME:
+        raise InputError("The name is too long.", code="invalid_name")
     if not all(normal.split(".")):
         raise InputError(f"{name!r} is not a valid name.", code="invalid_name", hint="A part of it is empty.")
     return normal

@@ -19,6 +19,7 @@ from balance_tracker.evm.learned import ChainFacts
 from balance_tracker.evm.metadata import CALLS_PER_TOKEN, metadata_calls, read_metadata
 from balance_tracker.evm.multicall import Call
 from balance_tracker.evm.outcomes import Answer, CallFailure, Outcome
+from balance_tracker.evm.packing import check_chain
 from balance_tracker.ports import EndpointHealth, MetadataFailure, TokenMetadata
 from balance_tracker.transport.jsonrpc import RpcCall, RpcError
 from balance_tracker.transport.pool import Pool, Session
@@ -86,12 +87,10 @@ class EvmReader:
             chain, head = await session.ask([RpcCall("eth_chainId"), header_call(None)])
             if isinstance(chain, RpcError):
                 raise UpstreamError(f"eth_chainId failed: {chain.message[:200]}", code="rpc_error")
-            if quantity(chain) != self.network.chain_id:
-                raise UpstreamError(
-                    f"The endpoint serves chain {quantity(chain)}, not {self.network.chain_id}.",
-                    code="wrong_chain",
-                    retryable=False,
-                )
+            try:
+                check_chain(quantity(chain), chain_facts(self.network))
+            except ValueError as error:
+                raise UpstreamError("The endpoint's chain id is not one.", code="bad_response") from error
             session.endpoint.chain_verified = True
             self._pool.saw_head(session.endpoint, read_header(head, None).number)
 
@@ -105,26 +104,31 @@ class EvmReader:
         if not isinstance(at, datetime):
             return at
         moment = int(at.timestamp())
-        if moment not in self._blocks:
-            self._blocks[moment] = await self._find_block(moment, deadline)
+        if moment in self._blocks:
+            return self._blocks[moment]
+        number, is_past = await self._find_block(moment, deadline)
+        if is_past:
+            self._blocks[moment] = number
             _bound(self._blocks)
-        return self._blocks[moment]
+        return number
 
-    async def _find_block(self, moment: int, deadline: float) -> int:
-        async def operation(session: Session) -> Header | None:
+    async def _find_block(self, moment: int, deadline: float) -> tuple[int, bool]:
+        """The number of the last block by then, and whether no later one can take its place."""
+
+        async def operation(session: Session) -> tuple[Header | None, bool]:
             async def header_at(number: int) -> Header:
                 return read_header((await session.ask([header_call(number)]))[0], number)
 
             head = read_header((await session.ask([header_call(None)]))[0], None)
             self._pool.saw_head(session.endpoint, head.number)
-            return await last_block_at(moment, head, header_at)
+            return await last_block_at(moment, head, header_at), head.timestamp > moment
 
-        found = await self._pool.run(operation, deadline)
+        found, is_past = await self._pool.run(operation, deadline)
         if found is None:
             raise UpstreamError(
                 f"{self.network.name} has no block that early.", code="history_unavailable", retryable=False
             )
-        return found.number
+        return found.number, is_past
 
     def _is_unnamed(self, asset: Asset) -> bool:
         return asset.decimals is None and asset.contract_address not in self._metadata

@@ -65,12 +65,15 @@ class Pool:
         self.best_head = 0
         self.floor = 0
 
-    async def run[T](self, operation: Callable[[Session], Awaitable[T]], deadline: float) -> T:
+    async def run[T](
+        self, operation: Callable[[Session], Awaitable[T]], deadline: float, *, without: str | None = None
+    ) -> T:
         """Run an operation on the best endpoint that completes it.
 
         Args:
             operation: Reads through one session; an :class:`UpstreamError` moves on to the next endpoint.
             deadline: The loop's time (seconds) after which no answer is waited for.
+            without: The name of an endpoint that is not to be asked.
 
         Raises:
             UpstreamError: Every endpoint failed; the most telling error, or ``timed_out``.
@@ -78,7 +81,7 @@ class Pool:
         """
         race = _Race(self, operation, deadline)
         try:
-            return await race.result()
+            return await race.result(without)
         except UpstreamError as error:
             error.requests = race.requests
             raise
@@ -162,9 +165,9 @@ class _Race[T]:
         """Requests spent so far, over all endpoints."""
         return self._spending.requests
 
-    async def result(self) -> T:
+    async def result(self, without: str | None) -> T:
         """The first answer, or the error that tells most."""
-        waiting = self._pool.candidates()
+        waiting = [endpoint for endpoint in self._pool.candidates() if endpoint.name != without]
         if not waiting:
             raise self._all_resting()
         try:
