@@ -4,7 +4,6 @@ Rooms do not read these; the entry points and bootstrap do, and hand plain value
 """
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -183,18 +182,6 @@ def explain(error: ValidationError) -> str:
         return f"{reason}."
     field = str(first["loc"][0]) if first["loc"] else "a setting"
     return f"{environment_name(field)} is wrong: {reason[:1].lower()}{reason[1:]}."
-
-
-def misspelt(variables: Mapping[str, str]) -> list[tuple[str, str | None]]:
-    """Variables that look like settings and are none, each with the nearest real name."""
-    known = [environment_name(field) for field in Settings.model_fields if field != "rpc"]
-    return [
-        (name, next(iter(get_close_matches(name.upper(), known, n=1)), None))
-        for name in variables
-        if name.upper().startswith(PREFIX)
-        and not name.upper().startswith(RPC_PREFIX)
-        and name.upper() not in known
-    ]
 
 
 def _variables(source: PydanticBaseSettingsSource) -> Mapping[str, str | None]:

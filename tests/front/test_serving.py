@@ -86,7 +86,7 @@ async def test_a_port_that_is_taken_is_told_in_a_sentence(shared_node: AnvilNode
             stderr=asyncio.subprocess.PIPE,
         )
         _, err = await asyncio.wait_for(process.communicate(), 30)
-    assert process.returncode == 1
+    assert process.returncode == 2
     assert "Error: the server could not be started" in err.decode()
     assert "Traceback" not in err.decode()
 

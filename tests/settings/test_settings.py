@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from balance_tracker.settings import Settings, explain, misspelt, rpc_key
+from balance_tracker.settings import Settings, explain, rpc_key
 
 
 @pytest.fixture(autouse=True)
@@ -119,10 +119,3 @@ def test_every_setting_has_a_sentence() -> None:
     for name, field in Settings.model_fields.items():
         assert field.description, name
         assert field.description.endswith("."), name
-
-
-def test_a_misspelt_variable_is_noticed_with_the_nearest_name() -> None:
-    found = misspelt(
-        {"TRACKER_DEADLINE_SECOND": "1", "TRACKER_RPC_BASE": "x", "PATH": "y", "TRACKER_DATA_DIR": "z"}
-    )
-    assert found == [("TRACKER_DEADLINE_SECOND", "TRACKER_DEADLINE_SECONDS")]

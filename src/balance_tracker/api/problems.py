@@ -104,8 +104,8 @@ def parameter_names(route: object) -> list[str]:
     names: list[str] = []
     for field in getattr(getattr(route, "dependant", None), "query_params", ()):
         fields = getattr(field.field_info.annotation, "model_fields", None)
-        names += list(fields) if fields else [field.alias]
-    return names
+        names += list(fields) if fields is not None else [field.alias]
+    return [name for name in names if not name.startswith("_")]
 
 
 def _lowered(text: str) -> str:

@@ -1,6 +1,7 @@
 """Settings turned into what is tracked: networks with their endpoints, and the listed tokens."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from difflib import get_close_matches
 
@@ -44,7 +45,8 @@ def tracked_networks(settings: Settings) -> dict[Slug, Network]:
     Raises:
         ConfigurationError: A setting names a network that does not exist, or one has no endpoint.
     """
-    known = load_networks(settings.networks_dir)
+    with _named("TRACKER_NETWORKS_DIR"):
+        known = load_networks(settings.networks_dir)
     by_key = {rpc_key(slug): slug for slug in known}
     for key in settings.rpc:
         if key not in by_key:
@@ -71,8 +73,9 @@ async def listed_tokens(
     """
     refreshed = settings.data_dir / REFRESHED_LIST
     lists = [read_local_list(refreshed)] if refreshed.exists() else []
-    lists += [await operator_list(entry) for entry in settings.token_lists]
-    return load_tokens(networks, shipped=settings.shipped_tokens, extra_lists=lists)
+    with _named("TRACKER_TOKEN_LISTS"):
+        lists += [await operator_list(entry) for entry in settings.token_lists]
+        return load_tokens(networks, shipped=settings.shipped_tokens, extra_lists=lists)
 
 
 async def operator_list(entry: str) -> tuple[str, bytes]:
@@ -89,6 +92,15 @@ async def operator_list(entry: str) -> tuple[str, bytes]:
         raise ConfigurationError(
             f"A token list could not be fetched from {redact_url(entry)}: {error.message}"
         ) from None
+
+
+@contextmanager
+def _named(setting: str) -> Iterator[None]:
+    """Put the setting's name ahead of what is wrong with the file that it names."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{setting}: {error.message}", hint=error.hint) from None
 
 
 def _known(slug: str, known: Mapping[Slug, Network]) -> Slug:

@@ -29,9 +29,7 @@ from balance_tracker.solana.address import SolanaAddresses
 from balance_tracker.solana.reader import SolanaReader
 from balance_tracker.telemetry.redact import protect
 from balance_tracker.transport.http import HttpClient
-from balance_tracker.transport.pool import Pool, open_pool
-
-_LONGEST_ATTEMPT_SECONDS = 6.0
+from balance_tracker.transport.pool import Pool, attempt_seconds, open_pool
 
 ComponentStatus = Literal["ok", "unknown", "failed"]
 
@@ -215,10 +213,14 @@ async def _open_pools(
 ) -> dict[Slug, Pool]:
     """One pool per network, over one HTTP client."""
     http = await stack.enter_async_context(HttpClient())
-    attempt = min(_LONGEST_ATTEMPT_SECONDS, settings.deadline_seconds * 0.4)
     return {
         slug: await stack.enter_async_context(
-            open_pool(slug, network.endpoints, http=http, attempt_seconds=attempt)
+            open_pool(
+                slug,
+                network.endpoints,
+                http=http,
+                attempt_seconds=attempt_seconds(network.endpoints, settings.deadline_seconds),
+            )
         )
         for slug, network in networks.items()
     }

@@ -28,6 +28,7 @@ class Request:
     at: str | None
     spam: bool
     min_value: str | None
+    several: bool
     output: Output
 
 
@@ -77,7 +78,7 @@ async def _one(tracker: Tracker, address: str, request: Request) -> Portfolio | 
 def _show(portfolios: Sequence[Portfolio], request: Request) -> None:
     """A table on a terminal; elsewhere data to stdout and what is missing to stderr."""
     if request.output == "json":
-        write(plain.portfolios_json(portfolios, several=len(request.addresses) > 1))
+        write(plain.portfolios_json(portfolios, several=request.several))
     elif request.output == "csv":
         write(plain.portfolios_csv(portfolios))
     elif sys.stdout.isatty():

@@ -84,6 +84,7 @@ def balances(  # noqa: PLR0917 - typer passes by name
                 at=at,
                 spam=spam,
                 min_value=min_value,
+                several=len(addresses) > 1,
                 output="json" if as_json else "csv" if as_csv else "table",
             )
         )

@@ -6,7 +6,7 @@ from typing import Any
 import uvicorn
 
 from balance_tracker.bootstrap import listed_tokens, load_settings, tracked_networks
-from balance_tracker.cli.exits import ALL_ANSWERED, BROKE, say
+from balance_tracker.cli.exits import ALL_ANSWERED, WRONG_USE, say
 from balance_tracker.settings import Settings
 from balance_tracker.telemetry.logging import configure
 
@@ -37,7 +37,7 @@ def run(host: str, port: int, workers: int) -> int:
         if stopped.code not in {None, 0}:
             say(f"Error: the server could not be started on {host} port {port}.")
             say("Hint: see the line above, and try another --port.")
-            return BROKE
+            return WRONG_USE
     return ALL_ANSWERED
 
 

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from balance_tracker.core.blocks import BlockRef
+from balance_tracker.core.errors import InputError
 from balance_tracker.core.portfolio import FailureCode
 from balance_tracker.evm.abi import BALANCE_OF, address_word, read_uint
 from balance_tracker.evm.address import EvmAddresses
@@ -19,7 +20,7 @@ from balance_tracker.evm.calls import CallReader
 from balance_tracker.evm.learned import ChainFacts
 from balance_tracker.evm.multicall import Call
 from balance_tracker.evm.outcomes import CallFailure, Outcome
-from balance_tracker.transport.pool import Pool, open_pool
+from balance_tracker.transport.pool import Pool, attempt_seconds, open_pool
 
 CANONICAL_MULTICALL3 = "0xcA11bde05977b3631167028862bE2a173976CA11"
 ARBSYS = "0x0000000000000000000000000000000000000064"
@@ -68,6 +69,8 @@ class BalanceReader:
         multicall3: str | None = CANONICAL_MULTICALL3,
         deadline_seconds: float = 15.0,
     ) -> None:
+        if not urls:
+            raise InputError("No endpoint is given.", hint="Give the URL of at least one.")
         self._urls = tuple(urls)
         arbsys = ARBSYS if chain_id in ARBITRUM_CHAINS else None
         self._facts = ChainFacts(chain_id=chain_id, multicall3=multicall3, arbsys=arbsys)
@@ -76,7 +79,7 @@ class BalanceReader:
         self._reader: CallReader | None = None
 
     async def __aenter__(self) -> Self:
-        attempt = min(6.0, self._deadline_seconds)
+        attempt = attempt_seconds(self._urls, self._deadline_seconds)
         pool: Pool = await self._stack.enter_async_context(
             open_pool("evm", self._urls, attempt_seconds=attempt)
         )

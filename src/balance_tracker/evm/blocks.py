@@ -84,8 +84,10 @@ def read_header(reply: RpcReply, asked: int | None) -> Header:
     """
     if isinstance(reply, RpcError):
         raise fault_of(reply)
+    if reply is None and asked is None:
+        raise UpstreamError("The endpoint has no latest block.", code="bad_response")
     if reply is None:
-        raise UpstreamError(f"The endpoint has no block {block_tag(asked)}.", code="block_missing")
+        raise UpstreamError(f"The endpoint has no block {asked}.", code="block_missing")
     try:
         l1_number = reply.get("l1BlockNumber")
         header = Header(

@@ -36,7 +36,7 @@ class CallReader:
                 return await self._on(session, calls, block, deadline)
             except BehindError as behind:
                 # A little behind what was answered already: ask for that very block, or fail.
-                return await self._on(session, calls, behind.floor, deadline)
+                return await self._at_floor(session, calls, behind.floor, deadline)
             except ReorganisedError:
                 return await self._on(session, calls, block, deadline)
 
@@ -63,6 +63,16 @@ class CallReader:
         answer.requests += again.requests
         for place, outcome in zip(left, again.outcomes, strict=True):
             answer.outcomes[place] = outcome
+
+    async def _at_floor(self, session: Session, calls: Sequence[Call], floor: int, deadline: float) -> Answer:
+        try:
+            return await self._on(session, calls, floor, deadline)
+        except UpstreamError as error:
+            if error.code != "block_missing":
+                raise
+            raise UpstreamError(
+                f"The endpoint is behind block {floor}, which was answered already.", code="stale_head"
+            ) from error
 
     async def _on(
         self, session: Session, calls: Sequence[Call], block: int | None, deadline: float

@@ -93,6 +93,7 @@ _WORDINGS: tuple[tuple[Meaning, tuple[str, ...]], ...] = (
         Meaning.OUT_OF_GAS,
         (
             "out of gas",
+            "oog",
             "outofgas",
             "gas limit",
             "gas required exceeds",
@@ -114,6 +115,7 @@ _WORDINGS: tuple[tuple[Meaning, tuple[str, ...]], ...] = (
         Meaning.REVERTED,
         (
             "revert",
+            "evm error",
             "invalid opcode",
             "invalidfeopcode",
             "stack underflow",

@@ -21,6 +21,10 @@ STALE_BEHIND_BLOCKS = 5
 FIRST_HEDGE_SECONDS = 1.5
 SHORTEST_HEDGE_SECONDS = 0.25
 
+_LONGEST_ATTEMPT_SECONDS = 6.0
+_ABOUT_THE_QUESTION = frozenset({"block_missing", "history_unavailable"})
+"""What a healthy endpoint says to a question about a block that it does not have."""
+
 _log = get_logger(__name__)
 
 
@@ -224,8 +228,10 @@ class _Race[T]:
             raise error
         if not isinstance(error, UpstreamError):
             raise error
-        endpoint.failed(error)
         self._errors.append(error)
+        if error.code in _ABOUT_THE_QUESTION:
+            return None
+        endpoint.failed(error)
         _log.warning(
             "endpoint_failed",
             network=self._pool.network,
@@ -259,6 +265,13 @@ class _Race[T]:
             code="rate_limited",
             retry_after_seconds=wait,
         )
+
+
+def attempt_seconds(urls: Sequence[str], deadline_seconds: float) -> float:
+    """How long one request may take: all the time there is where there is nobody else to ask."""
+    if len(urls) == 1:
+        return deadline_seconds
+    return min(_LONGEST_ATTEMPT_SECONDS, deadline_seconds * 0.4)
 
 
 @asynccontextmanager
