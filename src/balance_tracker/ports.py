@@ -79,6 +79,13 @@ class NameService(Protocol):
     def looks_like(self, text: str) -> bool:
         """Whether the text is a name that this service resolves."""
 
+    def normal(self, name: str) -> str:
+        """The name in the one form that it is looked up and goes out in.
+
+        Raises:
+            InputError: The name is not valid.
+        """
+
     async def resolve(self, name: str) -> Address:
         """The address of a name.
 

@@ -162,6 +162,9 @@ class ScriptedNames:
     def looks_like(self, text: str) -> bool:
         return text.endswith(".eth")
 
+    def normal(self, name: str) -> str:
+        return name.lower()
+
     async def resolve(self, name: str) -> Address:
         await self._look()
         if name not in self.known:

@@ -158,7 +158,7 @@ async def test_a_solana_wallet_is_answered_alike_by_all(front: Front, tmp_path: 
 
 async def test_a_name_comes_in_and_goes_out(front: Front, ens: EnsNamesOnNode) -> None:
     async with Tracker(front.settings) as tracker:
-        by_name = await tracker.portfolio(ens.named)
+        by_name = await tracker.portfolio(ens.named.upper())
         by_address = await tracker.portfolio(ens.owner)
         silent = await tracker.portfolio(ens.silent)
     assert (by_name.address, by_name.name) == (ens.owner, ens.named)

@@ -78,8 +78,12 @@ def coverage_lines(portfolio: Portfolio) -> list[Text]:
 def readable_amount(amount: Decimal) -> str:
     """An amount for people: thousands grouped, at most 8 decimals, and ``…`` where some are cut.
 
+    What is too small for that is shown as less than the smallest, and not as a zero.
+
     >>> readable_amount(Decimal("1234567.5")), readable_amount(Decimal("0.123456789"))
     ('1,234,567.5', '0.12345678…')
+    >>> readable_amount(Decimal("0.000000000000000001"))
+    '<0.00000001'
     """
     whole, _, fraction = plain(amount).partition(".")
     sign = "-" if whole.startswith("-") else ""
@@ -87,6 +91,8 @@ def readable_amount(amount: Decimal) -> str:
     if not fraction:
         return grouped
     cut = fraction[:_MOST_DECIMALS]
+    if whole == "0" and not cut.strip("0"):
+        return f"<0.{'1'.rjust(_MOST_DECIMALS, '0')}"
     return f"{grouped}.{cut}" + ("…" if len(fraction) > _MOST_DECIMALS else "")
 
 

@@ -52,6 +52,10 @@ class EnsNames:
         """Whether it has a dot, as a name has and an address has not."""
         return "." in text.strip(".")
 
+    def normal(self, name: str) -> str:
+        """See :meth:`balance_tracker.ports.NameService.normal`."""
+        return normalise(name)
+
     async def resolve(self, name: str) -> Address:
         """See :meth:`balance_tracker.ports.NameService.resolve`."""
         normal = normalise(name)

@@ -69,6 +69,7 @@ class AddressBook:
                 code="names_not_tracked",
                 hint="Give the address itself, or add ethereum to TRACKER_NETWORKS.",
             )
+        name = self._names.normal(name)
         try:
             address = await self._names.resolve(name)
         except UpstreamError as error:
