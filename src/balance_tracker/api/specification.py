@@ -32,6 +32,7 @@ def install(app: FastAPI) -> None:
             app.openapi_schema = _document(app)
         return app.openapi_schema
 
+    # FastAPI documents this very assignment as the way to extend its document.
     app.openapi = openapi  # type: ignore[method-assign]
 
 

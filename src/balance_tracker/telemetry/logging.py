@@ -79,6 +79,7 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
     def __init__(self) -> None:
         logging.Handler.__init__(self)
 
+    # An attribute there, looked up anew here: the standard library's own last-resort handler does so.
     @property
     def stream(self) -> TextIO:  # type: ignore[override]
         return sys.stderr
