@@ -14,8 +14,8 @@ from tests.fakes.http_wire import Request, render_head
 from tests.transport.servers import HOST, answers, sends, serving, silent, until
 
 from balance_tracker.core.errors import UpstreamError
-from balance_tracker.transport import http
 from balance_tracker.transport.http import HttpClient, HttpReply, fetch_document
+from balance_tracker.transport.reply import retry_after
 
 
 async def post(url: str, *, timeout_seconds: float = 2.0, max_bytes: int = 10_000) -> HttpReply:
@@ -152,14 +152,9 @@ async def test_retry_after_may_be_a_date_without_a_zone() -> None:
     assert 55 < wait <= 60
 
 
-class _WithHeader:
-    def __init__(self, text: str) -> None:
-        self.headers = {"Retry-After": text}
-
-
 @given(st.text(max_size=40) | st.from_regex(r"[A-Z][a-z]{2}, \d+ [A-Z][a-z]{2} \d+ \d+:\d+:\d+ [-+A-Z0-9]*"))
 def test_no_retry_after_breaks_the_reader(text: str) -> None:
-    wait = http._retry_after(_WithHeader(text))  # type: ignore[arg-type]
+    wait = retry_after(text)
     assert wait is None or 0 <= wait <= 86_400
 
 

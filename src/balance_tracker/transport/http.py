@@ -1,61 +1,81 @@
-"""HTTP by aiohttp: bounded in time and size, no redirects, faults as typed errors."""
+"""HTTP to many hosts: bounded in time and size, no redirects, faults as typed errors.
+
+::
+
+    HttpClient ── Host (one per scheme, host and port) ── Http1Connection, Http2Connection
+                    └── Dialer (names, addresses, TLS)
+"""
 
 import asyncio
-import ssl
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
 import aiohttp
 
 from balance_tracker.core.errors import UpstreamError
+from balance_tracker.transport.dialing import Dialer, TlsContext
+from balance_tracker.transport.hosts import KEPT_SECONDS, Host
+from balance_tracker.transport.reply import HttpReply
+from balance_tracker.transport.target import USER_AGENT, Origin, Request, Target
+
+__all__ = ["MAX_REPLY_BYTES", "HttpClient", "HttpReply", "fetch_document"]
 
 MAX_REPLY_BYTES = 32 * 1024 * 1024
 """geth's own limit of a reply is 25 MB; what is longer is not a balance."""
-USER_AGENT = "balance-tracker"
-
-
-@dataclass(frozen=True, slots=True)
-class HttpReply:
-    """A whole reply; ``retry_after_seconds`` is what the server asked us to wait."""
-
-    status: int
-    body: bytes
-    retry_after_seconds: float | None
+REQUESTS_AT_ONCE = 256
+_MOST_TARGETS = 1_024
 
 
 class HttpClient:
-    """Keeps connections to many hosts; one for a process is enough."""
+    """Keeps connections to many hosts; one for a process is enough.
 
-    def __init__(self) -> None:
+    Args:
+        tls: Whom to trust; by default whom the machine trusts.
+    """
+
+    def __init__(self, tls: TlsContext | None = None) -> None:
+        self._tls = tls
+        self._targets: dict[str, Target] = {}
+        self._hosts: dict[Origin, Host] = {}
+        self._dialer: Dialer | None = None
+        self._places = asyncio.Semaphore(REQUESTS_AT_ONCE)
+        self._sweeper: asyncio.TimerHandle | None = None
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(
-            limit=256, limit_per_host=16, ttl_dns_cache=300, keepalive_timeout=75
-        )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            headers={"User-Agent": USER_AGENT},
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None),
-        )
+        self._dialer = Dialer(self._tls)
+        self._sweep()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        dialer, self._dialer = self._dialer, None
+        hosts, self._hosts = list(self._hosts.values()), {}
+        for host in hosts:
+            host.close()
+        for host in hosts:
+            await host.closed()
+        if dialer is not None:
+            await dialer.close()
         if self._session is not None:
             await self._session.close()
             self._session = None
 
     @property
     def session(self) -> aiohttp.ClientSession:
-        """The open session, for WebSockets too."""
+        """For WebSockets; opened when first asked for."""
+        self._opened()
         if self._session is None:
-            raise RuntimeError("HttpClient is used outside its 'async with'")
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit_per_host=16, ttl_dns_cache=300),
+                headers={"User-Agent": USER_AGENT},
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None),
+            )
         return self._session
 
     async def post(
@@ -66,80 +86,75 @@ class HttpClient:
         Raises:
             UpstreamError: ``connection_failed``, ``timed_out``, ``response_too_large`` or ``redirected``.
         """
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        return await self._exchange(
-            "POST", url, body=body, headers=headers, timeout_seconds=timeout_seconds, max_bytes=max_bytes
-        )
+        target = self._target(url)
+        return await self._exchange(target.origin, target.post(body), timeout_seconds, max_bytes)
 
     async def get(self, url: str, *, timeout_seconds: float, max_bytes: int) -> HttpReply:
         """Fetch a document; errors as in :meth:`post`."""
-        return await self._exchange(
-            "GET", url, body=None, headers={}, timeout_seconds=timeout_seconds, max_bytes=max_bytes
-        )
+        target = self._target(url)
+        return await self._exchange(target.origin, target.get(), timeout_seconds, max_bytes)
+
+    async def warm(self, urls: Iterable[str], *, timeout_seconds: float = 5.0) -> None:
+        """Open one connection to the host of every URL, all at once.
+
+        A host that can't be reached is told by the first request to it, not here.
+        """
+        wanted = [url for url in urls if url.startswith(("http://", "https://"))]
+        await asyncio.gather(*(self._warm(url, timeout_seconds) for url in wanted))
+
+    async def _warm(self, url: str, timeout_seconds: float) -> None:
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._host(self._target(url).origin).warm()
+        except (UpstreamError, OSError, ValueError, RuntimeError):
+            return
 
     async def _exchange(
-        self,
-        method: str,
-        url: str,
-        *,
-        body: bytes | None,
-        headers: dict[str, str],
-        timeout_seconds: float,
-        max_bytes: int,
+        self, origin: Origin, request: Request, timeout_seconds: float, max_bytes: int
     ) -> HttpReply:
+        host = self._host(origin)
         try:
-            async with (
-                asyncio.timeout(timeout_seconds),
-                self.session.request(method, url, data=body, headers=headers, allow_redirects=False) as reply,
-            ):
-                if 300 <= reply.status < 400:
-                    raise UpstreamError("The endpoint redirects, which is not followed.", code="redirected")
-                return HttpReply(reply.status, await _bounded(reply, max_bytes), _retry_after(reply))
-        except TimeoutError as error:
+            async with asyncio.timeout(timeout_seconds):
+                return await host.exchange(request, max_bytes)
+        except TimeoutError:
             raise UpstreamError(
                 f"The endpoint did not answer within {timeout_seconds:.1f} s.", code="timed_out"
-            ) from error
-        except (aiohttp.ClientError, ssl.SSLError, OSError, ValueError) as error:
-            # The library's message may hold the URL and so a key: only its kind is told.
-            raise UpstreamError(
-                f"The connection failed ({type(error).__name__}).", code="connection_failed"
             ) from None
+        except (OSError, ValueError) as error:
+            raise _connection_failed(error) from None
+
+    def _target(self, url: str) -> Target:
+        target = self._targets.get(url)
+        if target is None:
+            try:
+                target = Target.of(url)
+            except ValueError as error:
+                raise _connection_failed(error) from None
+            if len(self._targets) >= _MOST_TARGETS:
+                self._targets.clear()
+            self._targets[url] = target
+        return target
+
+    def _host(self, origin: Origin) -> Host:
+        host = self._hosts.get(origin)
+        if host is None:
+            host = self._hosts[origin] = Host(origin, self._opened(), self._places)
+        return host
+
+    def _opened(self) -> Dialer:
+        if self._dialer is None:
+            raise RuntimeError("HttpClient is used outside its 'async with'")
+        return self._dialer
+
+    def _sweep(self) -> None:
+        for host in self._hosts.values():
+            host.sweep()
+        self._sweeper = asyncio.get_running_loop().call_later(KEPT_SECONDS, self._sweep)
 
 
-async def _bounded(reply: aiohttp.ClientResponse, max_bytes: int) -> bytes:
-    if reply.content_length is not None and reply.content_length > max_bytes:
-        raise _too_large(max_bytes)
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in reply.content.iter_any():
-        size += len(chunk)
-        if size > max_bytes:
-            reply.close()
-            raise _too_large(max_bytes)
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def _too_large(max_bytes: int) -> UpstreamError:
-    return UpstreamError(
-        f"The endpoint's answer is larger than {max_bytes} bytes.", code="response_too_large"
-    )
-
-
-def _retry_after(reply: aiohttp.ClientResponse) -> float | None:
-    """RFC 9110 section 10.2.3: seconds or an HTTP date."""
-    text = reply.headers.get("Retry-After", "").strip()
-    if not text:
-        return None
-    if text.isascii() and text.isdigit():
-        return float(min(int(text[:9]), 86_400))
-    try:
-        when = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=UTC)
-    return min(max(0.0, (when - datetime.now(UTC)).total_seconds()), 86_400.0)
+def _connection_failed(error: Exception) -> UpstreamError:
+    """The library's message may hold the URL and so a key: only its kind is told."""
+    return UpstreamError(f"The connection failed ({type(error).__name__}).", code="connection_failed")
 
 
 async def fetch_document(url: str, max_bytes: int, timeout_seconds: float) -> bytes:
