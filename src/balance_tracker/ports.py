@@ -1,11 +1,12 @@
 """The seams: what the use cases need from chains, caches and names, on one page."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from balance_tracker.core.assets import Asset
 from balance_tracker.core.blocks import At
+from balance_tracker.core.errors import UpstreamError
 from balance_tracker.core.ids import Address
 from balance_tracker.core.networks import Network
 from balance_tracker.core.portfolio import FailureCode, Reading
@@ -15,7 +16,19 @@ EndpointState = Literal["unknown", "healthy", "resting", "stale", "wrong_chain"]
 
 @dataclass(frozen=True, slots=True)
 class EndpointHealth:
-    """What is known of one endpoint; ``name`` has no key, path secret or password in it."""
+    """What is known of one endpoint; ``name`` has no key, path secret or password in it.
+
+    Attributes:
+        latency_ms: The median of its recent times.
+        head: The last block that it showed.
+        retry_in_seconds: How long it still rests; ``None`` if it does not.
+        learned: Limits and gaps that it has shown by use.
+        p95_latency_ms: The time that 95 of 100 recent answers did not exceed.
+        requests: How many were sent to it.
+        errors: How many reads failed on it, by code.
+        head_age_seconds: How long ago it showed its head.
+        blocks_behind: How far its head was behind the best one of its network.
+    """
 
     name: str
     state: EndpointState
@@ -26,6 +39,11 @@ class EndpointHealth:
     last_error: str | None
     retry_in_seconds: int | None
     learned: dict[str, str]
+    p95_latency_ms: int | None = None
+    requests: int = 0
+    errors: dict[str, int] = field(default_factory=dict)
+    head_age_seconds: int | None = None
+    blocks_behind: int | None = None
 
 
 class AddressFormat(Protocol):
@@ -62,6 +80,29 @@ class ChainReader(Protocol):
         Raises:
             UpstreamError: No endpoint answered; one failed asset is not an error but in ``failures``.
             InputError: ``at`` can't be met by any endpoint because no such block exists.
+        """
+
+    async def read_many(
+        self, owners: Sequence[Address], assets: Sequence[Asset], at: At, deadline: float
+    ) -> Sequence[Reading | UpstreamError]:
+        """Balances of many owners as one matrix: a reading for each, in their order, or why it has none.
+
+        What is zero is left out of ``balances`` though it counts as answered (``asked`` holds every
+        asset), so that a matrix of mostly zeros costs its holdings only; but assets whose ``trust`` is
+        ``unknown`` are in it at zero too, named as :meth:`read` names them. Where several readings
+        come of shared requests, one of them carries these in ``requests`` and the others 0: the sum
+        is what it took. Failures and assets may be shared between readings.
+
+        Args:
+            owners: Whose holdings, each once; an EVM network reads all of them at one block, on
+                Solana each reading names its own.
+            assets: As for :meth:`read`; one that was asked for by name has the trust ``unknown``.
+            at: As for :meth:`read`.
+            deadline: As for :meth:`read`; owners that were not reached by then have an error.
+
+        Raises:
+            UpstreamError: Nothing was answered for any owner.
+            InputError: As for :meth:`read`.
         """
 
     async def probe(self) -> None:
@@ -112,6 +153,13 @@ class Cache(Protocol):
 
     def last_good[T](self, key: str, kind: type[T]) -> tuple[T, float] | None:
         """The last kept value of a key, however old, and its age in seconds."""
+
+    def fresh[T](self, key: str, ttl_seconds: float, kind: type[T]) -> tuple[T, float] | None:
+        """A kept value younger than the ttl, and its age in seconds; loads nothing.
+
+        It does not count as a use: a long batch that looks for its addresses does not
+        decide which values stay.
+        """
 
 
 @dataclass(frozen=True, slots=True)

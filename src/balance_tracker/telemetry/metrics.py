@@ -4,6 +4,8 @@ from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
+from balance_tracker.telemetry.endpoint_gauges import EndpointGauges
+
 CacheOutcome = Literal["hit", "miss", "shared", "stale"]
 
 _LATENCY_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0)
@@ -18,7 +20,13 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.endpoints = EndpointGauges()
+        self.registry.register(self.endpoints)
         self._seen: dict[str, set[str]] = {}
+        # Looking a child up by its labels costs more than counting: once for each is enough.
+        self._rpc_children: dict[tuple[str, str, str], tuple[Counter, Counter, Histogram]] = {}
+        self._children: dict[tuple[str | int, ...], tuple[Counter, Histogram]] = {}
+        self._lookups: dict[tuple[str, str], Counter] = {}
         self._define_upstream()
         self._define_service()
 
@@ -39,6 +47,21 @@ class Metrics:
         )
         self._rpc_seconds = self._histogram(
             "tracker_rpc_request_seconds", "Time until an endpoint's answer was read.", "network"
+        )
+        self._rate_waits = self._counter(
+            "tracker_rpc_rate_waits_total",
+            "Requests that waited for their turn at an endpoint that limits us.",
+            "network",
+            "endpoint",
+        )
+        self._rate_wait_seconds = self._counter(
+            "tracker_rpc_rate_wait_seconds_total", "How long they waited in all.", "network", "endpoint"
+        )
+        self._hedges = self._counter(
+            "tracker_rpc_hedges_total",
+            "Reads that started on another endpoint because this one was slow.",
+            "network",
+            "endpoint",
         )
         self._reads = self._counter(
             "tracker_reads_total",
@@ -65,9 +88,26 @@ class Metrics:
     def observe_rpc(self, network: str, endpoint: str, outcome: str, seconds: float, calls: int) -> None:
         """One request to an endpoint (by redacted name) that carried ``calls`` calls."""
         labels = (network, self._bounded("endpoint", endpoint), self._bounded("outcome", outcome))
-        self._rpc_requests.labels(*labels).inc()
-        self._rpc_calls.labels(*labels).inc(calls)
-        self._rpc_seconds.labels(network).observe(seconds)
+        children = self._rpc_children.get(labels)
+        if children is None:
+            children = self._rpc_children[labels] = (
+                self._rpc_requests.labels(*labels),
+                self._rpc_calls.labels(*labels),
+                self._rpc_seconds.labels(network),
+            )
+        children[0].inc()
+        children[1].inc(calls)
+        children[2].observe(seconds)
+
+    def observe_rate_wait(self, network: str, endpoint: str, seconds: float) -> None:
+        """One request that waits so long for its turn at an endpoint that limits us."""
+        labels = (network, self._bounded("endpoint", endpoint))
+        self._rate_waits.labels(*labels).inc()
+        self._rate_wait_seconds.labels(*labels).inc(seconds)
+
+    def observe_hedge(self, network: str, endpoint: str) -> None:
+        """One read that started elsewhere too because this endpoint was slow."""
+        self._hedges.labels(network, self._bounded("endpoint", endpoint)).inc()
 
     def observe_read(self, network: str, status: str, seconds: float) -> None:
         """One network read for one owner, with the coverage status it ended in."""
@@ -77,12 +117,20 @@ class Metrics:
     def observe_request(self, route: str, method: str, status: int, seconds: float) -> None:
         """One request of the API; ``route`` is the template, or ``unmatched``."""
         method = method if method in _METHODS else "other"
-        self._requests.labels(route, method, str(status)).inc()
-        self._request_seconds.labels(route).observe(seconds)
+        key = (route, method, status)
+        children = self._children.get(key)
+        if children is None:
+            counter = self._requests.labels(route, method, str(status))
+            children = self._children[key] = (counter, self._request_seconds.labels(route))
+        children[0].inc()
+        children[1].observe(seconds)
 
     def observe_cache(self, cache: str, outcome: CacheOutcome) -> None:
         """One look-up in a named cache."""
-        self._cache_lookups.labels(cache, outcome).inc()
+        counter = self._lookups.get((cache, outcome))
+        if counter is None:
+            counter = self._lookups[cache, outcome] = self._cache_lookups.labels(cache, outcome)
+        counter.inc()
 
     def exposition(self) -> bytes:
         """All of it in the Prometheus text format."""

@@ -1,93 +1,203 @@
 """One endpoint: how it is asked, what it has shown it can do, and how it fares."""
 
 import asyncio
+import math
+import random
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 
 from balance_tracker.core.errors import UpstreamError
 from balance_tracker.ports import EndpointHealth, EndpointState
 from balance_tracker.telemetry.metrics import METRICS
-from balance_tracker.telemetry.redact import redact_text, redact_url
+from balance_tracker.telemetry.redact import redact_url
 from balance_tracker.transport import jsonrpc
+from balance_tracker.transport.breaker import Breaker
+from balance_tracker.transport.bucket import Bucket
 from balance_tracker.transport.http import HttpClient, HttpReply
-from balance_tracker.transport.jsonrpc import BatchRefusedError, RpcCall, RpcReply
+from balance_tracker.transport.jsonrpc import BatchRefusedError, Meaning, RpcCall, RpcError, RpcReply
+from balance_tracker.transport.latency import Latency
+from balance_tracker.transport.memory import DAY_SECONDS, LearnedView, Memory
+from balance_tracker.transport.standing import Progress, Standing
 from balance_tracker.transport.websocket import WsChannel
 
-FIRST_REST_SECONDS = 1.0
-LONGEST_REST_SECONDS = 60.0
 USUAL_LATENCY_SECONDS = 0.5
 """What is expected of an endpoint that was not asked yet."""
 DEFAULT_BATCH_LIMIT = 100
-_SMALLEST_SPLIT = 3
-"""A batch this small is too large because of one of its calls, not of their number."""
-SINGLES_AT_ONCE = 8
-"""How many single requests are under way where batches are refused."""
+EVERY_NODE_KEEPS_BLOCKS = 128
+"""State this far back is had from any full node and says nothing about an archive."""
+
+BATCH_LIMIT = "batch_limit"
+BODY_BYTES = "body_bytes"
+HISTORY = "history_blocks"
+HISTORY_REFUSED = "history_refused_blocks"
+LACKS = "lacks."
+
+_HOUR_SECONDS = 3_600.0
+_REFUSED_SECONDS = 600.0
+_SMALLEST_BODY = 1_024
+"""An endpoint that finds this too large is broken rather than narrow."""
+_HEAD_IS_NOW_SECONDS = 3.0
 
 
-@dataclass
-class Standing:
-    """How an endpoint fares; times are seconds of the monotonic clock."""
+class BusyError(UpstreamError):
+    """The endpoint's turn for us comes too late; it was not asked, and that is no fault of it."""
 
-    successes: int = 0
-    failures: int = 0
-    failures_in_a_row: int = 0
-    latency_seconds: float | None = None
-    rests_until: float = 0.0
-    must_rest: bool = False
-    last_error: str | None = None
-    last_error_code: str | None = None
-    head: int | None = None
+    code = "rate_limited"
 
 
-@dataclass
 class Endpoint:
     """One URL of a network.
 
+    Args:
+        network: The slug of its network.
+        url: Where it is; never shown.
+        http: The client that it is asked through.
+        attempt_seconds: How long one request may take.
+        name: What it is called; the URL's host and port if not given.
+        memory: What is known of it; an empty one in this process if not given.
+        clock: A time in seconds that never goes back.
+        chance: A number from 0 to 1, for the spread of rests.
+
     Attributes:
-        name: Host and port, all that is ever shown of the URL.
         chain_verified: Whether it has shown that it serves the right chain.
-        batch_limit: Calls it takes in one batch; 1 where it refuses batches.
-        learned: What it has shown, for people (``batch_limit``, ``multicall3``).
+        memory: What it has shown (``batch_limit``, ``body_bytes``), each with an expiry.
+        requests: How many were sent to it.
     """
 
-    network: str
-    url: str
-    http: HttpClient
-    attempt_seconds: float
-    name: str = ""
-    chain_verified: bool = False
-    batch_limit: int = DEFAULT_BATCH_LIMIT
-    learned: dict[str, str] = field(default_factory=dict)
-    standing: Standing = field(default_factory=Standing)
-    requests: int = 0
-    _socket: WsChannel | None = None
-
-    def __post_init__(self) -> None:
-        self.name = redact_url(self.url)
-        if self.url.startswith(("ws://", "wss://")):
-            self._socket = WsChannel(self.url, self.http)
+    def __init__(
+        self,
+        network: str,
+        url: str,
+        http: HttpClient,
+        attempt_seconds: float,
+        *,
+        name: str = "",
+        memory: Memory | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.network = network
+        self.url = url
+        self.http = http
+        self.attempt_seconds = attempt_seconds
+        self.name = name or redact_url(url)
+        self.clock = clock
+        self.memory = Memory(clock) if memory is None else memory
+        self.standing = Standing()
+        self.latency = Latency(clock)
+        self.breaker = Breaker(clock, chance)
+        self.bucket = Bucket(self.memory, clock)
+        self.chain_verified = False
+        self.requests = 0
+        self._socket = WsChannel(url, http) if url.startswith(("ws://", "wss://")) else None
 
     async def close(self) -> None:
         """Close what is its own (a WebSocket)."""
         if self._socket is not None:
             await self._socket.close()
 
-    async def send(self, calls: Sequence[RpcCall]) -> list[RpcReply]:
-        """Ask ``calls`` in one request; see :meth:`Session.ask` for what it raises."""
-        started = time.monotonic()
+    # What it has shown.
+
+    @property
+    def learned(self) -> LearnedView:
+        """What it has shown, as texts by name."""
+        return LearnedView(self.memory)
+
+    @property
+    def batch_limit(self) -> int:
+        """Calls it takes in one batch; 1 where it refuses batches."""
+        return max(1, self.memory.number(BATCH_LIMIT) or DEFAULT_BATCH_LIMIT)
+
+    @batch_limit.setter
+    def batch_limit(self, limit: int) -> None:
+        """Learn how many calls it takes in one batch."""
+        self.memory.put(BATCH_LIMIT, limit, DAY_SECONDS)
+
+    @property
+    def body_bytes(self) -> int | None:
+        """The largest body that is worth sending; ``None`` when none was refused."""
+        return self.memory.number(BODY_BYTES)
+
+    def served_state(self, depth: int) -> None:
+        """It gave state from so many blocks before its head."""
+        if depth > max(EVERY_NODE_KEEPS_BLOCKS, self.memory.number(HISTORY) or 0):
+            self.memory.put(HISTORY, depth, DAY_SECONDS)
+        refused = self.memory.number(HISTORY_REFUSED)
+        if refused is not None and refused <= depth:
+            self.memory.forget(HISTORY_REFUSED)
+
+    def refused_state(self, depth: int) -> None:
+        """It no longer has state from so many blocks before its head."""
+        known = self.memory.number(HISTORY_REFUSED)
+        self.memory.put(HISTORY_REFUSED, min(depth, depth if known is None else known), _REFUSED_SECONDS)
+        served = self.memory.number(HISTORY)
+        if served is not None and served >= depth:
+            self.memory.forget(HISTORY)
+
+    def lacks_history(self, depth: int) -> bool:
+        """Whether it is known to have no state from so many blocks back."""
+        refused = self.memory.number(HISTORY_REFUSED)
+        return refused is not None and depth >= refused
+
+    def is_before(self, block: int) -> bool:
+        """Whether its head was just seen before a block."""
+        seen = self.standing.head_seen
+        return (
+            seen is not None and seen.number < block and self.clock() - seen.seen_at <= _HEAD_IS_NOW_SECONDS
+        )
+
+    # How it is asked.
+
+    async def send(
+        self,
+        calls: Sequence[RpcCall],
+        longest_wait: float = math.inf,
+        progress: Progress | None = None,
+        sending: Callable[[], None] | None = None,
+    ) -> list[RpcReply]:
+        """Ask ``calls`` in one request; see :meth:`Session.ask` for what it raises.
+
+        Args:
+            calls: What to ask.
+            longest_wait: Seconds that it may wait for its turn, where the endpoint limits us.
+            progress: Told of the request and of its answer.
+            sending: Called when the request goes out.
+        """
+        body = jsonrpc.encode(calls)
+        progress = progress or Progress()
+        progress.body_bytes = len(body)
+        await self._turn(longest_wait, progress)
+        if sending is not None:
+            sending()
+        started = self.clock()
         try:
-            reply = await self._exchange(jsonrpc.encode(calls))
+            reply = await self._exchange(body)
             replies = self._read(reply, len(calls))
         except UpstreamError as error:
             self._observe(error.code, started, len(calls))
+            self._learn_from(error, started, len(body))
             raise
         except asyncio.CancelledError:
-            self._took_at_least(time.monotonic() - started)
+            self._observe("abandoned", started, len(calls))
             raise
+        progress.moved_at = asyncio.get_running_loop().time()
+        progress.answers += 1
         self._observe("ok", started, len(calls))
-        self._answered(time.monotonic() - started)
+        self.latency.took(self.clock() - started, len(body))
+        self._learn_from_replies(calls, replies, started)
         return replies
+
+    async def _turn(self, longest_wait: float, progress: Progress) -> None:
+        wait = self.bucket.take(longest_wait)
+        if wait is None:
+            raise BusyError(
+                "The endpoint limits our requests, and our turn comes too late.",
+                retry_after_seconds=self.bucket.wait_seconds,
+            )
+        progress.moved_at = asyncio.get_running_loop().time() + wait
+        if wait > 0:
+            METRICS.observe_rate_wait(self.network, self.name, wait)
+            await asyncio.sleep(wait)
 
     async def _exchange(self, body: bytes) -> HttpReply:
         self.requests += 1
@@ -121,127 +231,105 @@ class Endpoint:
         )
 
     def _observe(self, outcome: str, started: float, calls: int) -> None:
-        METRICS.observe_rpc(self.network, self.name, outcome, time.monotonic() - started, calls)
+        METRICS.observe_rpc(self.network, self.name, outcome, self.clock() - started, calls)
 
-    def _answered(self, seconds: float) -> None:
-        known = self.standing.latency_seconds
-        self.standing.latency_seconds = seconds if known is None else 0.7 * known + 0.3 * seconds
+    def _learn_from(self, error: UpstreamError, started: float, body_bytes: int) -> None:
+        if error.code == "rate_limited":
+            self.bucket.refused(started)
+        if error.code == "too_large" and body_bytes > _SMALLEST_BODY:
+            known = self.body_bytes
+            half = max(body_bytes // 2, _SMALLEST_BODY)
+            self.memory.put(BODY_BYTES, half if known is None else min(half, known), _HOUR_SECONDS)
 
-    def _took_at_least(self, seconds: float) -> None:
-        """Nobody waits for its answer any longer; if it was slow until then, it is slow."""
-        known = self.standing.latency_seconds
-        if seconds > (USUAL_LATENCY_SECONDS if known is None else known):
-            self.standing.latency_seconds = seconds
+    def _learn_from_replies(
+        self, calls: Sequence[RpcCall], replies: Sequence[RpcReply], started: float
+    ) -> None:
+        limited = False
+        for call, reply in zip(calls, replies, strict=True):
+            if isinstance(reply, RpcError):
+                if reply.code == -32601:
+                    self.memory.put(LACKS + call.method, "yes", _HOUR_SECONDS)
+                limited = limited or jsonrpc.meaning(reply) is Meaning.RATE_LIMITED
+        if limited:
+            self.bucket.refused(started)
+        else:
+            self.bucket.went_well()
+
+    # How it fares.
 
     def succeeded(self) -> None:
         """A read got what it wanted."""
-        standing = self.standing
-        standing.successes += 1
-        standing.failures_in_a_row = 0
-        standing.rests_until = 0.0
-        standing.must_rest = False
+        self.standing.succeeded()
+        self.breaker.succeed()
 
-    def failed(self, error: UpstreamError) -> None:
-        """A read did not; the endpoint rests, twice as long each time, as long as it asks itself."""
-        standing = self.standing
-        standing.failures += 1
-        standing.failures_in_a_row += 1
-        standing.last_error = redact_text(error.message)
-        standing.last_error_code = error.code
-        rest = min(FIRST_REST_SECONDS * 2 ** (standing.failures_in_a_row - 1), LONGEST_REST_SECONDS)
-        standing.must_rest = error.retry_after_seconds is not None
-        if error.retry_after_seconds is not None:
-            rest = max(rest, error.retry_after_seconds)
-        standing.rests_until = time.monotonic() + rest
+    def failed(self, error: UpstreamError, started_at: float | None = None) -> None:
+        """A read did not; the endpoint rests, and is left alone as long as it asks itself.
+
+        Args:
+            error: Why.
+            started_at: When that read came to this endpoint, by its clock; see :meth:`Breaker.fail`.
+        """
+        self.standing.failed(error)
+        if error.retry_after_seconds is None:
+            self.breaker.fail(error.code, started_at)
+            return
+        # It says itself when it wants to be asked again, whatever is wrong with it.
+        self.breaker.fail("rate_limited", started_at)
+        self.bucket.pause(error.retry_after_seconds)
+
+    def overtaken(self, started_at: float) -> None:
+        """Another endpoint, asked later, answered first: it rests as if it had failed."""
+        self.failed(UpstreamError("Another endpoint answered first.", code="overtaken"), started_at)
+
+    def forgive(self, code: str) -> None:
+        """Take back a failure that turned out to be another endpoint's fault."""
+        if self.standing.last_error_code == code:
+            self.standing.last_error = self.standing.last_error_code = None
+            self.breaker.succeed()
 
     @property
     def resting_seconds(self) -> float:
-        """How long it still rests; 0.0 if it does not."""
-        return max(0.0, self.standing.rests_until - time.monotonic())
+        """How long it still rests, or has asked to be left alone; 0.0 if it does not."""
+        return max(self.breaker.rest_seconds, self.bucket.paused_seconds)
+
+    @property
+    def expected_seconds(self) -> float:
+        """What a read here is expected to take: its time, the wait for a turn, and its latest failures."""
+        median = self.latency.median
+        usual = USUAL_LATENCY_SECONDS if median is None else median
+        return usual * (1 + 4 * self.standing.trouble) + self.bucket.wait_seconds
 
     def health(self) -> EndpointHealth:
         """What is known of it, for people."""
         standing = self.standing
-        latency = standing.latency_seconds
         resting = self.resting_seconds
+        seen = standing.head_seen
         return EndpointHealth(
             name=self.name,
-            state=self._state(),
-            latency_ms=None if latency is None else round(latency * 1000),
+            state=self.state,
+            latency_ms=_milliseconds(self.latency.median),
             head=standing.head,
             successes=standing.successes,
             failures=standing.failures,
             last_error=standing.last_error,
             retry_in_seconds=round(resting) if resting else None,
-            learned=dict(self.learned),
+            learned=self.memory.shown(),
+            p95_latency_ms=_milliseconds(self.latency.p95),
+            requests=self.requests,
+            errors=dict(sorted(standing.errors.items())),
+            head_age_seconds=None if seen is None else round(self.clock() - seen.seen_at),
+            blocks_behind=None if seen is None else standing.behind,
         )
 
-    def _state(self) -> EndpointState:
-        standing = self.standing
-        if standing.failures_in_a_row:
-            if standing.last_error_code == "wrong_chain":
+    @property
+    def state(self) -> EndpointState:
+        """In one word, how it is."""
+        if self.breaker.failures_in_a_row:
+            if self.standing.last_error_code == "wrong_chain":
                 return "wrong_chain"
-            return "stale" if standing.last_error_code == "stale_head" else "resting"
-        return "healthy" if standing.successes else "unknown"
+            return "stale" if self.standing.last_error_code == "stale_head" else "resting"
+        return "healthy" if self.standing.successes else "unknown"
 
 
-async def ask_in_parts(endpoint: Endpoint, calls: Sequence[RpcCall], spend: "Spending") -> list[RpcReply]:
-    """Ask ``calls`` in as few requests as the endpoint takes, learning its limit on the way.
-
-    A refused batch is asked again by halves of ten, then singly: geth allows 1,000
-    items, public gateways 100, 10 or 3, some none.
-    """
-    replies: list[RpcReply] = []
-    position = 0
-    while position < len(calls):
-        if endpoint.batch_limit == 1 and len(calls) > 1:
-            return replies + await _ask_singly(endpoint, calls[position:], spend)
-        part = calls[position : position + endpoint.batch_limit]
-        spend.one()
-        try:
-            replies += await endpoint.send(part)
-            position += len(part)
-        except UpstreamError as error:
-            too_large = error.code == "too_large" and len(part) > _SMALLEST_SPLIT
-            if not too_large and (len(part) == 1 or not isinstance(error, BatchRefusedError)):
-                raise
-            _learn_batch_limit(endpoint, len(part))
-    return replies
-
-
-def _learn_batch_limit(endpoint: Endpoint, refused: int) -> None:
-    endpoint.batch_limit = next((limit for limit in (30, 10, 3) if limit < refused), 1)
-    endpoint.learned["batch_limit"] = str(endpoint.batch_limit)
-
-
-async def _ask_singly(endpoint: Endpoint, calls: Sequence[RpcCall], spend: "Spending") -> list[RpcReply]:
-    gate = asyncio.Semaphore(SINGLES_AT_ONCE)
-    broken: list[UpstreamError] = []
-
-    async def one(call: RpcCall) -> RpcReply:
-        async with gate:
-            if broken:
-                return jsonrpc.RpcError(None, broken[0].message)
-            spend.one()
-            try:
-                return (await endpoint.send([call]))[0]
-            except UpstreamError as error:
-                # The first fault ends the rest: an endpoint that limits us is not asked on.
-                broken.append(error)
-                return jsonrpc.RpcError(None, error.message)
-
-    replies = await asyncio.gather(*(one(call) for call in calls))
-    if broken and all(isinstance(reply, jsonrpc.RpcError) for reply in replies):
-        raise broken[0]
-    return list(replies)
-
-
-@dataclass
-class Spending:
-    """Counts the requests of one read, over all endpoints that it asked."""
-
-    requests: int = 0
-
-    def one(self) -> None:
-        """Count one request."""
-        self.requests += 1
+def _milliseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1000)

@@ -1,94 +1,123 @@
 """All endpoints of one network: which is asked first, and who is asked when it fails.
 
-An operation runs on one endpoint at a time, best health first. When that fails or
-takes long, the next one starts; the first to answer ends the others. Each endpoint
-is tried once in a read, so a bad minute costs no storm of requests.
+Endpoints are ordered by health: those that answer, the quickest first; then those that have rested
+and are due for a trial; then those that rest. One read in ten at most goes to a trial first, and two
+reads in ten at most start a second endpoint beside a slow one, so a bad minute costs no storm.
 """
 
 import asyncio
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
-from balance_tracker.core.errors import InputError, UpstreamError
+from balance_tracker.core.errors import UpstreamError
 from balance_tracker.ports import EndpointHealth
-from balance_tracker.telemetry.logging import get_logger
-from balance_tracker.telemetry.redact import protect, redact_text
-from balance_tracker.transport.endpoint import USUAL_LATENCY_SECONDS, Endpoint, Spending, ask_in_parts
+from balance_tracker.telemetry.endpoint_gauges import EndpointSample
+from balance_tracker.telemetry.metrics import METRICS
+from balance_tracker.telemetry.redact import protect, redact_url
+from balance_tracker.transport.batches import Spending
+from balance_tracker.transport.breaker import BreakerState
+from balance_tracker.transport.budget import Budget
+from balance_tracker.transport.endpoint import Endpoint
+from balance_tracker.transport.heads import Heads
 from balance_tracker.transport.http import HttpClient
-from balance_tracker.transport.jsonrpc import RpcCall, RpcReply
+from balance_tracker.transport.memory import Memories
+from balance_tracker.transport.race import SHARE_FOR_A_PAUSE, Race
+from balance_tracker.transport.session import Session
+
+__all__ = ["STALE_BEHIND_BLOCKS", "Pool", "Session", "attempt_seconds", "open_pool"]
 
 STALE_BEHIND_BLOCKS = 5
-FIRST_HEDGE_SECONDS = 1.5
-SHORTEST_HEDGE_SECONDS = 0.25
+TRIALS_PER_READ = 0.1
+HEDGES_PER_READ = 0.2
+MOST_HEDGES = 10.0
 
 _LONGEST_ATTEMPT_SECONDS = 6.0
-_ABOUT_THE_QUESTION = frozenset({"block_missing", "history_unavailable"})
-"""What a healthy endpoint says to a question about a block that it does not have."""
-
-_log = get_logger(__name__)
-
-
-class Session:
-    """One endpoint during one read."""
-
-    def __init__(self, endpoint: Endpoint, spending: Spending) -> None:
-        self.endpoint = endpoint
-        self._spending = spending
-
-    @property
-    def name(self) -> str:
-        """The endpoint's host, without any key."""
-        return self.endpoint.name
-
-    @property
-    def requests(self) -> int:
-        """Requests that this read has cost so far, over all endpoints."""
-        return self._spending.requests
-
-    async def ask(self, calls: Sequence[RpcCall]) -> list[RpcReply]:
-        """Ask in one request (a batch), or in as few as the endpoint takes.
-
-        Returns:
-            A result or an :class:`RpcError` for each call, in order.
-
-        Raises:
-            UpstreamError: The endpoint failed as a whole; ``code`` says how.
-        """
-        return await ask_in_parts(self.endpoint, calls, self._spending)
 
 
 class Pool:
-    """The endpoints of one network, ordered by health."""
+    """The endpoints of one network, ordered by health.
+
+    Args:
+        network: The network's slug.
+        endpoints: In the order in which unknown ones are tried.
+        stale_behind: An endpoint more blocks than this behind the best head is not "latest".
+        clock: A time in seconds that never goes back, as the endpoints' own.
+        now: The wall clock (seconds since 1970), which heads are compared with.
+    """
 
     def __init__(
-        self, network: str, endpoints: Sequence[Endpoint], stale_behind: int = STALE_BEHIND_BLOCKS
+        self,
+        network: str,
+        endpoints: Sequence[Endpoint],
+        stale_behind: int = STALE_BEHIND_BLOCKS,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.network = network
-        self.stale_behind = stale_behind
         self._endpoints = tuple(endpoints)
-        self.best_head = 0
-        self.floor = 0
+        self._heads = Heads(self._endpoints, stale_behind, clock, now)
+        self._trials = Budget(TRIALS_PER_READ, most=1.0, at_first=1.0)
+        self._hedges = Budget(HEDGES_PER_READ, MOST_HEDGES, MOST_HEDGES)
+
+    @property
+    def stale_behind(self) -> int:
+        """Blocks that an endpoint may be behind the best head and still be asked for the latest."""
+        return self._heads.stale_behind
+
+    @property
+    def best_head(self) -> int:
+        """The highest head seen that is believed; 0 when none was."""
+        return self._heads.best
+
+    @property
+    def floor(self) -> int:
+        """The block answered last as the latest: none before it is answered as that again."""
+        return self._heads.floor
+
+    @floor.setter
+    def floor(self, number: int) -> None:
+        """Raise it, unless the head of that block is in doubt."""
+        self._heads.answered(number)
 
     async def run[T](
-        self, operation: Callable[[Session], Awaitable[T]], deadline: float, *, without: str | None = None
+        self,
+        operation: Callable[[Session], Awaitable[T]],
+        deadline: float,
+        *,
+        without: Endpoint | str | None = None,
+        block: int | None = None,
     ) -> T:
         """Run an operation on the best endpoint that completes it.
 
         Args:
             operation: Reads through one session; an :class:`UpstreamError` moves on to the next endpoint.
             deadline: The loop's time (seconds) after which no answer is waited for.
-            without: The name of an endpoint that is not to be asked.
+            without: An endpoint that is not to be asked, or its name.
+            block: The block that is read, if it is a certain one: who is known to lack it is not asked.
 
         Raises:
             UpstreamError: Every endpoint failed; the most telling error, or ``timed_out``.
             InputError: Raised by the operation: no endpoint could do better.
         """
-        race = _Race(self, operation, deadline)
+        self._trials.earn()
+        self._hedges.earn()
+        endpoints = self._askable(deadline, without, block)
+        race = Race(self.network, operation, deadline, self._hedges)
         try:
-            return await race.result(without)
+            answer, endpoint = await race.result(endpoints)
         except UpstreamError as error:
             error.requests = race.requests
             raise
+        finally:
+            if block is not None:
+                for refusing in race.without_history:
+                    refusing.refused_state(self._depth(block))
+        if block is not None:
+            endpoint.served_state(self._depth(block))
+        return answer
 
     async def probe(self, operation: Callable[[Session], Awaitable[object]], deadline: float) -> None:
         """Run an operation on every endpoint at once, to learn how each fares."""
@@ -96,7 +125,7 @@ class Pool:
         async def one(endpoint: Endpoint) -> None:
             try:
                 async with asyncio.timeout_at(deadline):
-                    await operation(Session(endpoint, Spending()))
+                    await operation(Session(endpoint, Spending(), deadline=deadline))
             except UpstreamError as error:
                 endpoint.failed(error)
             except TimeoutError:
@@ -110,156 +139,101 @@ class Pool:
         """What is known of each endpoint, best first."""
         return [endpoint.health() for endpoint in self.ordered()]
 
+    def samples(self) -> list[EndpointSample]:
+        """Each endpoint at this moment, for metrics."""
+        return [
+            EndpointSample(
+                self.network,
+                endpoint.name,
+                endpoint.state,
+                endpoint.standing.head,
+                endpoint.latency.median,
+                endpoint.latency.p95,
+                endpoint.bucket.rate,
+            )
+            for endpoint in self._endpoints
+        ]
+
     def ordered(self) -> list[Endpoint]:
-        """Endpoints by health: healthy ones by latency, unknown ones by their place, resting ones last."""
+        """Endpoints by health: those that answer by their times, those due for a trial, resting ones."""
+        if len(self._endpoints) == 1:
+            return list(self._endpoints)
         places = {id(endpoint): place for place, endpoint in enumerate(self._endpoints)}
 
-        def rank(endpoint: Endpoint) -> tuple[float, bool, float, int]:
-            standing = endpoint.standing
-            behind = standing.head is not None and standing.head < self.best_head - self.stale_behind
-            latency = USUAL_LATENCY_SECONDS if standing.latency_seconds is None else standing.latency_seconds
+        def rank(endpoint: Endpoint) -> tuple[float, bool, bool, float, int]:
             return (
                 endpoint.resting_seconds,
-                behind or standing.failures_in_a_row > 0,
-                latency,
+                endpoint.breaker.failures_in_a_row > 0,
+                endpoint.standing.behind > self.stale_behind,
+                endpoint.expected_seconds,
                 places[id(endpoint)],
             )
 
         return sorted(self._endpoints, key=rank)
 
-    def candidates(self) -> list[Endpoint]:
-        """Those to ask now: all that do not rest, then those that do, the most rested first.
+    def candidates(self, pause_seconds: float = 0.0) -> list[Endpoint]:
+        """Those to ask now, the best first; resting ones stay behind the healthy as a last resort.
 
-        An endpoint that asked for a pause itself (``Retry-After``) is never tried before its time.
+        An endpoint that asked for a pause itself (``Retry-After``) is never asked before its time:
+        it is one of these only if the pause ends within ``pause_seconds``.
         """
-        ordered = self.ordered()
-        awake = [endpoint for endpoint in ordered if not endpoint.resting_seconds]
-        resting = [e for e in ordered if e.resting_seconds and not e.standing.must_rest]
-        # Resting ones stay behind the healthy as a last resort: each read tries an endpoint once at most.
-        return awake + resting
+        groups: dict[BreakerState, list[Endpoint]] = {"closed": [], "half_open": [], "open": []}
+        for endpoint in self.ordered():
+            pause = endpoint.bucket.paused_seconds
+            if pause <= pause_seconds:
+                groups["open" if pause else endpoint.breaker.state].append(endpoint)
+        closed, due, resting = groups["closed"], groups["half_open"], groups["open"]
+        free = [e for e in due if not e.breaker.trial]
+        if free and closed and self._trials.spend():
+            # This read tries it out; the healthy ones stand by, and all other reads go to them.
+            return [free[0], *closed, *(e for e in due if e is not free[0]), *resting]
+        return [*closed, *due, *resting]
 
-    def saw_head(self, endpoint: Endpoint, number: int) -> None:
-        """Note the head that an endpoint showed.
+    def saw_head(self, endpoint: Endpoint, number: int, timestamp: int | None = None) -> None:
+        """Note the head that an endpoint showed, and whether it can be believed.
+
+        Args:
+            endpoint: Who showed it.
+            number: The block's number (slot).
+            timestamp: The block's time, Unix seconds.
 
         Raises:
-            UpstreamError: ``stale_head``: it is too far behind the best head seen.
+            UpstreamError: ``stale_head``: it is too far behind the best head seen; ``bad_response``:
+                it is too far ahead of what the other endpoints show, so it is not believed.
         """
-        endpoint.standing.head = number
-        self.best_head = max(self.best_head, number)
-        if number < self.best_head - self.stale_behind:
-            behind = self.best_head - number
-            raise UpstreamError(
-                f"The endpoint is {behind} blocks behind the best head seen.", code="stale_head"
-            )
+        self._heads.saw(endpoint, number, timestamp)
 
+    def _askable(self, deadline: float, without: Endpoint | str | None, block: int | None) -> list[Endpoint]:
+        """The candidates of one read.
 
-class _Race[T]:
-    """One operation over the endpoints of a pool."""
-
-    def __init__(self, pool: Pool, operation: Callable[[Session], Awaitable[T]], deadline: float) -> None:
-        self._pool = pool
-        self._operation = operation
-        self._deadline = deadline
-        self._spending = Spending()
-        self._errors: list[UpstreamError] = []
-        self._running: dict[asyncio.Task[T], tuple[Endpoint, int]] = {}
-
-    @property
-    def requests(self) -> int:
-        """Requests spent so far, over all endpoints."""
-        return self._spending.requests
-
-    async def result(self, without: str | None) -> T:
-        """The first answer, or the error that tells most."""
-        waiting = [endpoint for endpoint in self._pool.candidates() if endpoint.name != without]
-        if not waiting:
-            raise self._all_resting()
-        try:
-            while waiting or self._running:
-                if waiting:
-                    self._start(waiting.pop(0))
-                done = await self._wait(hedge=bool(waiting))
-                for task in done:
-                    endpoint, failures = self._running.pop(task)
-                    answer = self._judge(task, endpoint, failures)
-                    if answer is not None:
-                        return answer[0]
-        finally:
-            await self._cancel()
-        raise self._worst()
-
-    def _start(self, endpoint: Endpoint) -> None:
-        session = Session(endpoint, self._spending)
-
-        async def run() -> T:
-            return await self._operation(session)
-
-        self._running[asyncio.create_task(run())] = (endpoint, endpoint.standing.failures)
-
-    async def _wait(self, hedge: bool) -> set[asyncio.Task[T]]:
-        left = self._deadline - asyncio.get_running_loop().time()
-        if left <= 0:
-            raise self._out_of_time()
-        timeout = min(left, self._hedge_seconds()) if hedge else left
-        done, _ = await asyncio.wait(self._running, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-        if not done and not hedge:
-            raise self._out_of_time()
-        return done
-
-    def _hedge_seconds(self) -> float:
-        """How long to wait before the next endpoint starts: four times what this one usually takes."""
-        left = self._deadline - asyncio.get_running_loop().time()
-        usual = [
-            e.standing.latency_seconds
-            for e, _ in self._running.values()
-            if e.standing.latency_seconds is not None
+        Raises:
+            UpstreamError: There is none: all want a pause, or none has the block's state.
+        """
+        left = deadline - asyncio.get_running_loop().time()
+        found = [
+            endpoint
+            for endpoint in self.candidates(max(0.0, left * SHARE_FOR_A_PAUSE))
+            if endpoint is not without and endpoint.name != without
         ]
-        wait = max(4 * max(usual), SHORTEST_HEDGE_SECONDS) if usual else FIRST_HEDGE_SECONDS
-        return min(wait, FIRST_HEDGE_SECONDS, max(left / 6, 0.05))
+        if not found:
+            raise self._all_resting()
+        if block is None:
+            return found
+        depth = self._depth(block)
+        able = [endpoint for endpoint in found if not endpoint.lacks_history(depth)]
+        if not able:
+            raise UpstreamError(
+                "No endpoint has the state of that block any more.",
+                code="history_unavailable",
+                retryable=False,
+            )
+        return [endpoint for endpoint in able if not endpoint.is_before(block)] or able
 
-    def _judge(self, task: asyncio.Task[T], endpoint: Endpoint, failures: int) -> tuple[T] | None:
-        error = task.exception()
-        if error is None:
-            # An operation may have counted a failure of its own and gone on with what it had.
-            if endpoint.standing.failures == failures:
-                endpoint.succeeded()
-            return (task.result(),)
-        if isinstance(error, InputError):
-            raise error
-        if not isinstance(error, UpstreamError):
-            raise error
-        self._errors.append(error)
-        if error.code in _ABOUT_THE_QUESTION:
-            return None
-        endpoint.failed(error)
-        _log.warning(
-            "endpoint_failed",
-            network=self._pool.network,
-            endpoint=endpoint.name,
-            code=error.code,
-            detail=redact_text(error.message),
-        )
-        return None
-
-    async def _cancel(self) -> None:
-        """End the losers; one that was slow to answer is known as slow from now on."""
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
-
-    def _out_of_time(self) -> UpstreamError:
-        error = UpstreamError("No endpoint answered in time.", code="timed_out")
-        for endpoint, _ in self._running.values():
-            endpoint.failed(error)
-        return self._errors[-1] if self._errors and not self._running else error
-
-    def _worst(self) -> UpstreamError:
-        """The most telling error: what lasts before what passes."""
-        lasting = [error for error in self._errors if not error.retryable]
-        return (lasting or self._errors)[-1]
+    def _depth(self, block: int) -> int:
+        return max(0, self.best_head - block)
 
     def _all_resting(self) -> UpstreamError:
-        wait = min((e.resting_seconds for e in self._pool.ordered()), default=0.0)
+        wait = min((e.resting_seconds for e in self._endpoints), default=0.0)
         return UpstreamError(
             f"Every endpoint asked us to wait; the next one can be asked in {wait:.0f} s.",
             code="rate_limited",
@@ -274,21 +248,67 @@ def attempt_seconds(urls: Sequence[str], deadline_seconds: float) -> float:
     return min(_LONGEST_ATTEMPT_SECONDS, deadline_seconds * 0.4)
 
 
+def endpoint_names(urls: Sequence[str]) -> list[str]:
+    """What endpoints are called: their hosts, numbered where one host has several.
+
+    >>> endpoint_names(["https://a.example/key1", "https://a.example/key2", "https://b.example"])
+    ['a.example', 'a.example (2)', 'b.example']
+    """
+    seen: Counter[str] = Counter()
+    names = []
+    for url in urls:
+        host = redact_url(url)
+        seen[host] += 1
+        names.append(host if seen[host] == 1 else f"{host} ({seen[host]})")
+    return names
+
+
 @asynccontextmanager
 async def open_pool(
-    network: str, urls: Sequence[str], *, http: HttpClient | None = None, attempt_seconds: float = 6.0
+    network: str,
+    urls: Sequence[str],
+    *,
+    http: HttpClient | None = None,
+    attempt_seconds: float = 6.0,
+    memories: Memories | None = None,
+    stale_behind: int = STALE_BEHIND_BLOCKS,
+    clock: Callable[[], float] = time.monotonic,
+    now: Callable[[], float] = time.time,
 ) -> AsyncIterator[Pool]:
-    """Endpoints of one network, closed again at the end; ``http`` may be shared by many pools."""
-    if http is None:
-        async with (
-            HttpClient() as own,
-            open_pool(network, urls, http=own, attempt_seconds=attempt_seconds) as pool,
-        ):
-            yield pool
-        return
-    protect(urls)
-    endpoints = [Endpoint(network, url, http, attempt_seconds) for url in dict.fromkeys(urls)]
-    try:
-        yield Pool(network, endpoints)
-    finally:
-        await asyncio.gather(*(endpoint.close() for endpoint in endpoints), return_exceptions=True)
+    """Endpoints of one network, closed again at the end.
+
+    Args:
+        network: The network's slug.
+        urls: Where the endpoints are; the same one twice is one.
+        http: The client, which may be shared by many pools; one of its own if not given.
+        attempt_seconds: How long one request may take.
+        memories: Where what they have shown is kept; in this process only if not given.
+        stale_behind: See :class:`Pool`.
+        clock: See :class:`Pool`.
+        now: See :class:`Pool`.
+    """
+    async with AsyncExitStack() as stack:
+        if http is None:
+            http = await stack.enter_async_context(HttpClient())
+        protect(urls)
+        different = list(dict.fromkeys(urls))
+        endpoints = [
+            Endpoint(
+                network,
+                url,
+                http,
+                attempt_seconds,
+                name=name,
+                memory=None if memories is None else memories.of(network, url),
+                clock=clock,
+            )
+            for url, name in zip(different, endpoint_names(different), strict=True)
+        ]
+        stack.push_async_callback(_close, endpoints)
+        pool = Pool(network, endpoints, stale_behind, clock=clock, now=now)
+        stack.enter_context(METRICS.endpoints.watching(pool.samples))
+        yield pool
+
+
+async def _close(endpoints: Sequence[Endpoint]) -> None:
+    await asyncio.gather(*(endpoint.close() for endpoint in endpoints), return_exceptions=True)
