@@ -34,6 +34,7 @@ CODES: dict[str, str] = {
     "not_ready": "The service is starting or stopping, or every network is down.",
     "nothing_obtained": "Not one network could be read; `coverage` says why.",
     "out_of_gas": "A contract used more gas than an endpoint allows, also when asked alone.",
+    "overtaken": "An endpoint was so slow that another one, asked later, answered first.",
     "rate_limited": "An endpoint asks us to wait.",
     "redirected": "An endpoint redirects; redirects are not followed.",
     "reorganised": "The chain was reorganised within a read.",

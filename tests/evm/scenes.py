@@ -4,10 +4,12 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from tests.fakes.bad_endpoint import BadEndpoint, Exchange, Fault
 from tests.fakes.readers import network, token
+from tests.nodes.chains import with_foreign_block_number
 from tests.nodes.token_zoo import Member, Zoo
 
 from balance_tracker.core.assets import Asset
@@ -21,13 +23,18 @@ from balance_tracker.demo.node_client import NodeClient
 from balance_tracker.evm.balance_reader import Matrix
 from balance_tracker.evm.ens import EnsNames
 from balance_tracker.evm.reader import EvmReader
+from balance_tracker.evm.scanner_code import PROGRAM
 from balance_tracker.transport.pool import open_pool
 
 MULTICALL3 = ContractRef(Address(MULTICALL3_ADDRESS))
 CONTRACTS = {"multicall3": MULTICALL3, "ens_registry": ContractRef(Address(ENS_REGISTRY))}
 LOCAL = network("ethereum", chain_id=1, contracts=CONTRACTS)
+PLAIN_MULTICALL = replace(LOCAL, runs_evm_code=False)
+"""As LOCAL, but a call can't bring code of its own: Multicall3 is the best rung."""
 BARE = network("fantom", chain_id=250)
 BARE_BUT_HOPEFUL = network("fantom", chain_id=250, contracts={"multicall3": MULTICALL3})
+BARE_AND_PLAIN = replace(BARE, runs_evm_code=False)
+HOPEFUL_AND_PLAIN = replace(BARE_BUT_HOPEFUL, runs_evm_code=False)
 ARBITRUM = network(
     "arbitrum",
     chain_id=42161,
@@ -61,6 +68,26 @@ async def changed(node_url: str, change: Change) -> AsyncIterator[BadEndpoint]:
         await exchange.reply_edited(change)
 
     async with BadEndpoint(Fault("changed", act, frozenset()), node_url) as endpoint:
+        yield endpoint
+
+
+def _unchanged(call: dict[str, Any], reply: dict[str, Any]) -> dict[str, Any]:
+    return reply
+
+
+@asynccontextmanager
+async def arbitrum_like(node_url: str, change: Change = _unchanged) -> AsyncIterator[BadEndpoint]:
+    """The node, but to code that a call brings the block's number is the chain's id.
+
+    On Arbitrum it is the parent chain's; see :func:`with_foreign_block_number`.
+    """
+    foreign = with_foreign_block_number(bytes.fromhex(PROGRAM)).hex()
+
+    async def act(exchange: Exchange) -> None:
+        document = json.loads(json.dumps(exchange.document).replace(PROGRAM, foreign))
+        await exchange.reply_edited(change, document)
+
+    async with BadEndpoint(Fault("arbitrum", act, frozenset()), node_url) as endpoint:
         yield endpoint
 
 

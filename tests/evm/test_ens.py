@@ -177,8 +177,11 @@ class TestOnANode:
             with pytest.raises(UpstreamError):
                 await names.resolve("vitalik.eth")
 
+    @pytest.mark.parametrize(
+        ("runs_evm_code", "code"), [(False, "name_unavailable"), (True, "rpc_error")], ids=["plain", "code"]
+    )
     async def test_calls_that_are_not_answered_are_no_answer(
-        self, shared_node: AnvilNode, ens: EnsNamesOnNode
+        self, shared_node: AnvilNode, ens: EnsNamesOnNode, runs_evm_code: bool, code: str
     ) -> None:
         def change(call: dict[str, Any], reply: dict[str, Any]) -> dict[str, Any]:
             if call["method"] != "eth_call":
@@ -189,12 +192,13 @@ class TestOnANode:
                 "error": {"code": -32603, "message": "Internal error"},
             }
 
-        net = network("ethereum", chain_id=1, contracts={"ens_registry": CONTRACTS["ens_registry"]})
+        registry = {"ens_registry": CONTRACTS["ens_registry"]}
+        net = network("ethereum", chain_id=1, contracts=registry, runs_evm_code=runs_evm_code)
         async with changed(shared_node.url, change) as endpoint, naming(net, endpoint.url) as names:
             with pytest.raises(UpstreamError) as caught:
                 await names.resolve(ens.named)
             assert await names.name_of(ens.owner) is None
-        assert caught.value.code == "name_unavailable"
+        assert caught.value.code == code
 
 
 def returns(data: bytes) -> bytes:

@@ -6,7 +6,9 @@ import pytest
 from tests.conftest import OpenGateway
 from tests.evm.scenes import (
     BARE,
+    BARE_AND_PLAIN,
     BARE_BUT_HOPEFUL,
+    HOPEFUL_AND_PLAIN,
     LOCAL,
     assert_matrix_is_right,
     assert_zoo_is_right,
@@ -90,9 +92,18 @@ async def test_a_gas_eater_alone_is_out_of_gas(shared_node: AnvilNode, zoo: Zoo)
     assert answer.requests <= 3
 
 
-@pytest.mark.parametrize("net", [BARE, BARE_BUT_HOPEFUL], ids=["told", "found out"])
+@pytest.mark.parametrize(
+    ("net", "shown"),
+    [
+        (BARE_AND_PLAIN, {}),
+        (HOPEFUL_AND_PLAIN, {"rung.multicall3": "unsupported", "fails.multicall3": "1"}),
+        (BARE, {"works": "override", "gas": "29000000"}),
+        (BARE_BUT_HOPEFUL, {"works": "override", "gas": "29000000"}),
+    ],
+    ids=["told", "found out", "with code of ours", "not even looked for"],
+)
 async def test_a_chain_without_multicall3_gives_the_same(
-    net: Network, bare_node: AnvilNode, bare_zoo: Zoo, open_gateway: OpenGateway
+    net: Network, shown: dict[str, str], bare_node: AnvilNode, bare_zoo: Zoo, open_gateway: OpenGateway
 ) -> None:
     gateway = await open_gateway(bare_node.url)
     assets = assets_of(net, bare_zoo.members.values())
@@ -105,7 +116,7 @@ async def test_a_chain_without_multicall3_gives_the_same(
         assert gateway.counts.requests == again.requests <= 3
     assert_zoo_is_right(bare_zoo, answer)
     assert_zoo_is_right(bare_zoo, again)
-    assert learned == ({} if net is BARE else {"multicall3": "missing"})
+    assert learned == shown
 
 
 async def test_an_endpoint_that_refuses_batches_gives_the_same(shared_node: AnvilNode, zoo: Zoo) -> None:

@@ -86,7 +86,7 @@ async def test_unreadable_tokens_are_told_apart_and_spoil_no_neighbour(
 
 
 async def test_a_chain_without_multicall3_gives_the_same(bare_node: AnvilNode, bare_zoo: Zoo) -> None:
-    async with BalanceReader([bare_node.url]) as reader:
+    async with BalanceReader([bare_node.url], runs_evm_code=False) as reader:
         first = await reader.read([bare_zoo.owner], bare_zoo.addresses)
         again = await reader.read([bare_zoo.owner], bare_zoo.addresses)
     assert_right(first, list(bare_zoo.members.values()))
@@ -239,7 +239,7 @@ async def test_a_network_never_goes_back_before_a_block_that_was_answered(node: 
 async def test_no_balance_is_lost_at_the_border_of_a_request(
     node: AnvilNode, zoo: Zoo, monkeypatch: pytest.MonkeyPatch, wallets: int
 ) -> None:
-    monkeypatch.setattr("balance_tracker.evm.learned.MOST_CALLS", 18)
+    monkeypatch.setattr("balance_tracker.evm.ladder.MOST_CELLS", 18)
     owners = [zoo.owner, *(f"0x{number:040x}" for number in range(1, wallets))]
     members = [zoo["plain"], zoo["heavy"], zoo["same_for_everyone"]]
     matrix = await read_balances([node.url], owners, [member.address for member in members])

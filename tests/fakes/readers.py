@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from balance_tracker.core.assets import Asset, native_asset
 from balance_tracker.core.blocks import At, BlockRef
@@ -63,7 +63,8 @@ def token(net: Network, address: Address, symbol: str, decimals: int | None = 6,
 class ScriptedReader:
     """Answers with the amounts and failures it was given, zero for the rest; implements ``ChainReader``.
 
-    ``amounts`` and ``failing`` are keyed by contract address, ``None`` for the native coin.
+    ``amounts`` and ``failing`` are keyed by contract address, ``None`` for the native coin;
+    ``amounts_of`` has those of single owners, and ``lost`` the owners who end in an error.
     ``metadata`` is what an unlisted token's contract says: symbol, name, decimals.
     """
 
@@ -79,24 +80,66 @@ class ScriptedReader:
     reads: int = 0
     probes: int = 0
     asked: list[tuple[Asset, ...]] = field(default_factory=list)
+    amounts_of: dict[str, dict[str | None, int]] = field(default_factory=dict)
+    lost: dict[str, UpstreamError] = field(default_factory=dict)
+    chunks: list[tuple[Address, ...]] = field(default_factory=list)
+    under_way: int = 0
 
     async def read(self, owner: Address, assets: Sequence[Asset], at: At, deadline: float) -> Reading:
         self.reads += 1
         self.asked.append(tuple(assets))
-        if self.delay_seconds:
+        await self._take_time()
+        if owner in self.lost:
+            raise self.lost[owner]
+        return self._reading(owner, assets, requests=1)
+
+    async def read_many(
+        self, owners: Sequence[Address], assets: Sequence[Asset], at: At, deadline: float
+    ) -> Sequence[Reading | UpstreamError]:
+        self.chunks.append(tuple(owners))
+        self.asked.append(tuple(assets))
+        await self._take_time()
+        return [
+            self.lost.get(owner) or self._without_zeros(self._reading(owner, assets, requests=place == 0))
+            for place, owner in enumerate(owners)
+        ]
+
+    async def _take_time(self) -> None:
+        self.under_way += 1
+        try:
             await asyncio.sleep(self.delay_seconds)
+        finally:
+            self.under_way -= 1
         if self.error:
             raise self.error
+
+    def _reading(self, owner: Address, assets: Sequence[Asset], requests: int) -> Reading:
         balances: list[Balance] = list(self.extra)
         failures: list[AssetFailure] = []
         for asset in (native_asset(self.network), *assets):
-            self._outcome(asset, balances, failures)
+            self._outcome(asset, {**self.amounts, **self.amounts_of.get(owner, {})}, balances, failures)
         asked = len(balances) + len(failures)
         return Reading(
-            self.block, tuple(balances), tuple(failures), "node.example", 1, asked=asked, nfts=self.nfts
+            self.block,
+            tuple(balances),
+            tuple(failures),
+            "node.example",
+            int(requests),
+            asked=asked,
+            nfts=self.nfts,
         )
 
-    def _outcome(self, asset: Asset, balances: list[Balance], failures: list[AssetFailure]) -> None:
+    def _without_zeros(self, reading: Reading) -> Reading:
+        kept = [one for one in reading.balances if one.raw_amount or one.asset.trust == "unknown"]
+        return replace(reading, balances=tuple(kept))
+
+    def _outcome(
+        self,
+        asset: Asset,
+        amounts: dict[str | None, int],
+        balances: list[Balance],
+        failures: list[AssetFailure],
+    ) -> None:
         contract = asset.contract_address
         if contract in self.failing:
             failures.append(AssetFailure(asset, self.failing[contract], "the contract said no"))
@@ -105,7 +148,7 @@ class ScriptedReader:
             return
         if contract is not None and contract in self.metadata:
             asset = asset.with_metadata(*self.metadata[contract])
-        balances.append(Balance(asset, self.amounts.get(contract, 0)))
+        balances.append(Balance(asset, amounts.get(contract, 0)))
 
     def _left_out(self, asset: Asset) -> bool:
         """On Solana a listed mint without an account is not found; an asked one is shown at zero."""

@@ -1,4 +1,4 @@
-"""A portfolio use case over scripted networks."""
+"""The portfolio use cases over scripted networks."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,6 +11,7 @@ from balance_tracker.cache.memory import MemoryCache
 from balance_tracker.core.assets import Asset
 from balance_tracker.ports import NameService
 from balance_tracker.services.addresses import AddressBook
+from balance_tracker.services.many import OWNERS_PER_CHUNK, ManyPortfolios
 from balance_tracker.services.portfolio import PortfolioService
 from balance_tracker.services.reading import NetworkReading
 
@@ -38,6 +39,7 @@ class Scene:
         names: NameService | None = None,
         ttl_seconds: float = 60,
         deadline_seconds: float = 2,
+        owners_per_chunk: int = OWNERS_PER_CHUNK,
     ) -> None:
         self.clock = Clock()
         self.cache = MemoryCache("balances", clock=self.clock)
@@ -50,13 +52,24 @@ class Scene:
             slug: NetworkReading(reader, self.tokens[slug], self.cache, ttl_seconds)
             for slug, reader in self.readers.items()
         }
+        book = AddressBook(formats(), names)
         self.service = PortfolioService(
             self.networks,
             readings,
-            AddressBook(formats(), names),
+            book,
             names,
             self.cache,
             deadline_seconds=deadline_seconds,
+            now=lambda: NOW,
+        )
+        self.many = ManyPortfolios(
+            self.networks,
+            readings,
+            book,
+            names,
+            self.cache,
+            deadline_seconds=deadline_seconds,
+            owners_per_chunk=owners_per_chunk,
             now=lambda: NOW,
         )
 

@@ -1,6 +1,7 @@
 """A tracker over scripted networks, for the entry points."""
 
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Self
 
@@ -28,14 +29,16 @@ class ScriptedTracker(Tracker):
         listed: Sequence[Asset] = LISTED,
         names: NameService | None = None,
         settings: Settings | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(settings or Settings(deadline_seconds=2))
         self._scripted = {reader.network.slug: reader for reader in readers}
         self._listed = {slug: tuple(a for a in listed if a.network == slug) for slug in self._scripted}
         self._scripted_names = names
+        self._clock = clock
 
     async def __aenter__(self) -> Self:
-        cache = await self._stack.enter_async_context(MemoryCache("balances"))
+        cache = await self._stack.enter_async_context(MemoryCache("balances", clock=self._clock))
         self._wire(self._listed, self._scripted, self._scripted_names, cache)
         return self
 

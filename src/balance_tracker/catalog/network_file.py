@@ -13,7 +13,7 @@ from balance_tracker.core.networks import ContractRef, Family, Lifecycle, Native
 _KEYS = frozenset(
     {
         *("slug", "name", "family", "id", "chain_id", "lifecycle", "lifecycle_note", "block_time_ms"),
-        *("explorer_url", "wrapped_native", "mirrors", "notes"),
+        *("explorer_url", "wrapped_native", "mirrors", "notes", "runs_evm_code"),
         *("native", "price_ids", "contracts", "endpoints"),
     }
 )
@@ -68,6 +68,7 @@ def read_network(document: bytes, origin: str, file_stem: str) -> Network:
         mirrors=_mirrors(section, family),
         notes=section.texts("notes", 500),
         price_ids=_price_ids(section),
+        runs_evm_code=section.flag_or("runs_evm_code", default=True),
     )
 
 

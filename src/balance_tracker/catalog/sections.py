@@ -90,6 +90,13 @@ class Section:
         """The same, or the default where the file does not say."""
         return self.integer(key, lowest, highest) if key in self._values else default
 
+    def flag_or(self, key: str, default: bool) -> bool:
+        """A truth value, or the default where there is none."""
+        value = self._values.get(key, default)
+        if not isinstance(value, bool):
+            raise self._wrong_kind(key, value, "true or false")
+        return value
+
     def section(self, key: str) -> "Section":
         """A table inside; an empty one where the file does not say."""
         value = self._values.get(key, {})

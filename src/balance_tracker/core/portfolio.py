@@ -114,7 +114,7 @@ class NetworkCoverage:
     failures: tuple[AssetFailure, ...] = ()
     error: NetworkError | None = None
     nfts: int = 0
-    age_seconds: int = 0
+    age_seconds: float = 0
 
 
 @dataclass(frozen=True, slots=True)

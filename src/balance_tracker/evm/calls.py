@@ -1,72 +1,76 @@
-"""Many calls at one block, in as few requests as the endpoint allows.
+"""A question at one block, in as few requests as the endpoints allow.
 
-The first request carries Multicall3 and the block's header together; the call itself
-returns its block's number, time and parent hash, which tie it to that header. Where
-Multicall3 is missing the calls go as a JSON-RPC batch, or singly where batches are
-refused. What fails inside Multicall3 is asked again alone: one token that reverts or
-eats all gas says nothing about its neighbours.
+The first request carries a part of it and the block's header together; the call itself
+returns its block's number, time and parent hash, which tie it to that header. What fails
+beside others is asked again alone: one token that eats all gas says nothing about its
+neighbours. What one endpoint can't answer the next is asked, at the same block.
 """
 
-from collections.abc import Sequence
-
 from balance_tracker.core.errors import UpstreamError
-from balance_tracker.evm.endpoint_run import BehindError, EndpointRun, ReorganisedError
-from balance_tracker.evm.learned import ChainFacts, Learned
-from balance_tracker.evm.multicall import Call
+from balance_tracker.evm.direct import ReorganisedError
+from balance_tracker.evm.endpoint_run import BehindError, EndpointRun
+from balance_tracker.evm.ladder import Ladder
 from balance_tracker.evm.outcomes import Answer, is_unanswered
+from balance_tracker.evm.question import Question
+from balance_tracker.evm.rungs import ChainFacts
+from balance_tracker.transport.endpoint import Endpoint
 from balance_tracker.transport.pool import Pool, Session
 
 
 class CallReader:
-    """Reads sets of calls through a pool."""
+    """Answers questions through a pool."""
 
     def __init__(self, pool: Pool, facts: ChainFacts) -> None:
         self._pool = pool
-        self._learned = Learned(facts)
+        self._ladder = Ladder(facts)
 
-    async def read(self, calls: Sequence[Call], block: int | None, deadline: float) -> Answer:
-        """Ask all calls at one block (``None``: the latest).
+    async def read(self, question: Question, block: int | None, deadline: float) -> Answer:
+        """Everything asked, at one block (``None``: the latest).
 
         Raises:
             UpstreamError: No endpoint gave the block and a first answer.
         """
 
-        async def operation(session: Session) -> Answer:
+        async def operation(session: Session) -> tuple[Answer, Endpoint]:
             try:
-                return await self._on(session, calls, block, deadline)
+                answer = await self._on(session, question, block, deadline)
             except BehindError as behind:
                 # A little behind what was answered already: ask for that very block, or fail.
-                return await self._at_floor(session, calls, behind.floor, deadline)
+                answer = await self._at_floor(session, question, behind.floor, deadline)
             except ReorganisedError:
-                return await self._on(session, calls, block, deadline)
+                answer = await self._on(session, question, block, deadline)
+            return answer, session.endpoint
 
-        answer = await self._pool.run(operation, deadline)
-        if any(is_unanswered(outcome) for outcome in answer.outcomes):
-            await self._ask_elsewhere(calls, answer, deadline)
+        answer, endpoint = await self._pool.run(operation, deadline, block=block)
+        left = [place for place, failure in answer.failures.items() if is_unanswered(failure)]
+        if left:
+            await self._ask_elsewhere(question, answer, left, endpoint, deadline)
         return answer
 
-    async def _ask_elsewhere(self, calls: Sequence[Call], answer: Answer, deadline: float) -> None:
+    async def _ask_elsewhere(
+        self, question: Question, answer: Answer, left: list[int], first: Endpoint, deadline: float
+    ) -> None:
         """Ask the next endpoint, at the same block, what the first one left open."""
-        left = [place for place, outcome in enumerate(answer.outcomes) if is_unanswered(outcome)]
+        rest, where = question.only(left)
 
         async def operation(session: Session) -> Answer:
-            again = await self._on(session, [calls[place] for place in left], answer.block.number, deadline)
+            again = await self._on(session, rest, answer.block.number, deadline)
             if again.block.hash != answer.block.hash:
                 raise UpstreamError("The endpoint is on another branch of the chain.", code="stale_head")
             return again
 
         try:
-            again = await self._pool.run(operation, deadline, without=answer.endpoint)
+            again = await self._pool.run(operation, deadline, without=first, block=answer.block.number)
         except UpstreamError as error:
             answer.requests += error.requests
             return
         answer.requests += again.requests
-        for place, outcome in zip(left, again.outcomes, strict=True):
-            answer.outcomes[place] = outcome
+        for place, found in zip(left, where, strict=True):
+            answer.take(place, again, found)
 
-    async def _at_floor(self, session: Session, calls: Sequence[Call], floor: int, deadline: float) -> Answer:
+    async def _at_floor(self, session: Session, question: Question, floor: int, deadline: float) -> Answer:
         try:
-            return await self._on(session, calls, floor, deadline)
+            return await self._on(session, question, floor, deadline)
         except UpstreamError as error:
             if error.code != "block_missing":
                 raise
@@ -74,8 +78,8 @@ class CallReader:
                 f"The endpoint is behind block {floor}, which was answered already.", code="stale_head"
             ) from error
 
-    async def _on(
-        self, session: Session, calls: Sequence[Call], block: int | None, deadline: float
-    ) -> Answer:
-        run = EndpointRun(self._pool, self._learned, session, calls=calls, block=block, deadline=deadline)
+    async def _on(self, session: Session, question: Question, block: int | None, deadline: float) -> Answer:
+        run = EndpointRun(
+            self._pool, self._ladder, session, question=question, block=block, deadline=deadline
+        )
         return await run.answer()

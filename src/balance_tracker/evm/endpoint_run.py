@@ -1,35 +1,19 @@
-"""One set of calls on one endpoint: Multicall3 with the header, then what that left open."""
+"""One question on one endpoint: the first part with the header, then what that left open."""
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
 from balance_tracker.core.errors import UpstreamError
 from balance_tracker.core.portfolio import FailureCode
-from balance_tracker.evm.abi import BALANCE_OF, WORD, revert_reason
-from balance_tracker.evm.blocks import (
-    Evidence,
-    Header,
-    block_tag,
-    header_call,
-    hex_bytes,
-    no_history,
-    quantity,
-    read_header,
-)
-from balance_tracker.evm.learned import Learned
-from balance_tracker.evm.multicall import Call
-from balance_tracker.evm.outcomes import (
-    NOT_ASKED,
-    Answer,
-    CallFailure,
-    Outcome,
-    failure_of,
-    is_without_history,
-    took_all_gas,
-)
-from balance_tracker.evm.packing import NoMulticallError, TooMuchError, check_chain, pack, unpack
+from balance_tracker.evm.blocks import Evidence, Header, block_tag, header_call, quantity, read_header
+from balance_tracker.evm.direct import DirectCalls, ReorganisedError
+from balance_tracker.evm.findings import Findings
+from balance_tracker.evm.ladder import Ladder
+from balance_tracker.evm.outcomes import NOT_ASKED, Answer, CallFailure, took_all_gas
+from balance_tracker.evm.question import Part, Question, cut, whole
+from balance_tracker.evm.rungs import Rung, RungFailedError, Taken, TooMuchError, check_chain
 from balance_tracker.transport.jsonrpc import RpcCall, RpcError, RpcReply
 from balance_tracker.transport.pool import Pool, Session
 
@@ -38,15 +22,6 @@ SMALLEST_PART = 16
 PARTS_AT_ONCE = 4
 MOST_DIRECT = 2_000
 _SPARE_SECONDS = 0.15
-
-
-class ReorganisedError(UpstreamError):
-    """Two requests of one read saw two branches of the chain."""
-
-    code = "reorganised"
-
-    def __init__(self) -> None:
-        super().__init__("The chain was reorganised within a read.")
 
 
 class BehindError(Exception):
@@ -62,94 +37,176 @@ class UncertainBlockError(BehindError):
 
 
 class EndpointRun:
-    """One set of calls on one endpoint."""
+    """One question on one endpoint."""
 
     def __init__(
         self,
         pool: Pool,
-        learned: Learned,
+        ladder: Ladder,
         session: Session,
         *,
-        calls: Sequence[Call],
+        question: Question,
         block: int | None,
         deadline: float,
     ) -> None:
         self.pool = pool
-        self.learned = learned
-        self.facts = learned.facts
+        self.ladder = ladder
         self.session = session
-        self.calls = calls
+        self.memory = session.endpoint.memory
+        self.question = question
         self.asked_block = block
         self.deadline = deadline
-        self.outcomes: list[Outcome] = [NOT_ASKED] * len(calls)
         self.header: Header
         self.settled = False
         self.hash_is_sure = True
-        self.ran_out = 0
+        self.findings = Findings(question, past=block is not None)
+        self._climbs: list[tuple[Rung, bool]] = []
+        self._misses = 0
+        self._gave_up = False
+        self._took_any = False
 
     async def answer(self) -> Answer:
-        """Outcomes of all calls at one block; what could not be had in time is marked so.
+        """Everything asked, at one block; what could not be had in time is marked so.
 
         Raises:
             UpstreamError: The endpoint gave no block, or no first answer.
             BehindError: Its head is before a block that was answered already.
         """
-        suspects = await self._first()
-        await self._within_time(self._finish(suspects))
+        left = await self._first(self._part())
+        if not (left or self.findings.alone) or await self._within_time(self._finish(left)):
+            self._learn_climbs()
+        self.findings.mark_open(NOT_ASKED)
         block = self.header.ref if self.hash_is_sure else replace(self.header.ref, hash=None)
-        return Answer(self.outcomes, block, self.session.name, self.session.requests)
+        found = self.findings
+        return Answer(
+            found.cells, found.calls, found.failures, block, self.session.name, self.session.requests
+        )
 
-    async def _first(self) -> list[int]:
-        """The first request, and the block; returns the places still to be asked."""
-        if self.learned.use_multicall(self.session.name, self.asked_block):
+    def _part(self) -> Part:
+        """All that is asked, but for tokens that take all gas: these are asked alone."""
+        everything = whole(self.question)
+        eaters = [1 + place for place in self.ladder.gas_eaters(self.question.tokens)]
+        if not eaters:
+            return everything
+        self.findings.ask_alone(replace(everything, columns=tuple(eaters), calls=range(0)))
+        columns = tuple(column for column in everything.columns if column not in eaters)
+        return replace(everything, columns=columns)
+
+    def _rung(self) -> Rung | None:
+        if self._gave_up:
+            return None
+        failed = frozenset(rung.name for rung, _ in self._climbs)
+        return self.ladder.rung(self.memory, self.asked_block, failed)
+
+    # The first request, and the block.
+
+    async def _first(self, part: Part) -> list[Part]:
+        """The first request with the block's header; returns what is still to be asked."""
+        while (rung := self._rung()) is not None:
             try:
-                return await self._first_multicall()
-            except NoMulticallError:
-                if self.settled:
-                    await self._confirm_no_multicall()
-                    self.learned.has_no_multicall(self.session, self.asked_block)
+                return await self._first_on(rung, part)
+            except RungFailedError as failed:
+                await self._step_down(rung, failed)
         if not self.settled:
             replies = await self._ask_with_chain([header_call(self.asked_block)])
             self._settle(read_header(replies[0], self.asked_block))
-        return list(range(len(self.calls)))
+        return [part]
+
+    async def _first_on(self, rung: Rung, part: Part) -> list[Part]:
+        size = rung.size(self.question, self.ladder.limits(self.memory, rung))
+        first, *rest = cut(part, size) or [part]
+        try:
+            call_reply, header = await self._ask_first(rung, first)
+        except UpstreamError as error:
+            if error.code != "too_large":
+                raise
+            first, *rest = cut(part, size.divided(16)) or [part]
+            call_reply, header = await self._ask_fewer(rung, first, error)
+        try:
+            taken = rung.unpack(call_reply, first)
+        except TooMuchError as too_much:
+            self._settle(header)
+            return self._after_too_much(rung, first, too_much) + rest
+        except RungFailedError:
+            self._settle(header)
+            raise
+        if not self.settled:
+            await self._settle_by(taken.evidence, header)
+        elif self.hash_is_sure and not taken.evidence.matches(self.header):
+            raise ReorganisedError
+        done = self._take(rung, first, taken)
+        # What is left is cut anew, by what this reply has shown of the endpoint.
+        left = [part.after(*done)] if first.columns == part.columns else [first.after(*done), *rest]
+        return [one for one in left if len(one)]
+
+    async def _ask_fewer(self, rung: Rung, part: Part, too_large: UpstreamError) -> tuple[RpcReply, Header]:
+        """The same for a few calls: where that is too large as well, the rung is of no use."""
+        if len(part) <= SMALLEST_PART and len(self.question) <= SMALLEST_PART:
+            raise RungFailedError(too_small=True) from too_large
+        try:
+            return await self._ask_first(rung, part)
+        except UpstreamError as error:
+            if error.code != "too_large":
+                raise
+            raise RungFailedError(too_small=True) from error
+
+    async def _ask_first(self, rung: Rung, part: Part) -> tuple[RpcReply, Header]:
+        """One part and the header of its block, in one request."""
+        block = self.header.number if self.settled else self.asked_block
+        calls = [rung.pack(self.question, part, block_tag(block)), header_call(block)]
+        replies = await self._ask_with_chain(calls, told_by_call=rung.name != "multicall3")
+        return replies[0], read_header(replies[1], block)
+
+    async def _step_down(self, rung: Rung, failed: RungFailedError) -> None:
+        """Leave a rung; what an endpoint in trouble says of it is not taken for its nature."""
+        if failed.too_small:
+            self._gave_up = True
+            return
+        has_worked = self.memory.get("works") == rung.name
+        fault = failed.fault
+        if fault is None and has_worked:
+            fault = UpstreamError("The endpoint answers calls with nothing.", code="bad_response")
+        if rung.name == "multicall3":
+            await self._confirm_no_multicall()
+        self._climbs.append((rung, fault is not None))
+        if fault is not None and sum(supported for _, supported in self._climbs) > 1:
+            if not has_worked:
+                self._learn_climbs()
+            raise fault
 
     async def _confirm_no_multicall(self) -> None:
         """An endpoint that has Multicall3's code but answers its call by nothing answers nothing."""
-        call = RpcCall("eth_getCode", [self.facts.multicall3, block_tag(self.header.number)])
+        call = RpcCall("eth_getCode", [self.ladder.facts.multicall3, block_tag(self.header.number)])
         code = (await self.session.ask([call]))[0]
         if isinstance(code, str) and code not in ("0x", "0x0"):
             raise UpstreamError("The endpoint answers calls with nothing.", code="bad_response")
 
-    async def _first_multicall(self) -> list[int]:
-        ordinary = [place for place in range(len(self.calls)) if not self._eats_gas(place)]
-        part = ordinary[: self.learned.part_size(self.session.name)]
-        tag = block_tag(self.asked_block)
-        try:
-            replies = await self._ask_with_chain([self._pack(part, tag), header_call(self.asked_block)])
-        except UpstreamError as error:
-            if error.code != "too_large":
-                raise
-            self.learned.shrink(self.session, len(part))
-            if len(part) <= SMALLEST_PART:
-                raise NoMulticallError from error
-            return await self._first_multicall()
-        header = read_header(replies[1], self.asked_block)
-        asked = set(part)
-        rest = [place for place in range(len(self.calls)) if place not in asked]
-        try:
-            results, evidence = self._unpack(replies[0], len(part))
-        except TooMuchError:
-            self._settle(header)
-            self.ran_out = len(part)
-            return [*part, *rest]
-        except NoMulticallError:
-            self._settle(header)
-            raise
+    def _learn_climbs(self) -> None:
+        """Believe which rungs failed (a past block may just precede what they need)."""
+        if self._climbs and self.asked_block is None:
+            for rung, supported in self._climbs:
+                if self.ladder.rung(self.memory, None) is rung:
+                    self.ladder.failed(self.memory, rung, supported=supported)
+
+    async def _ask_with_chain(self, calls: list[RpcCall], *, told_by_call: bool = False) -> list[RpcReply]:
+        """Ask, and with the first request to an endpoint its chain id, unless the call tells it."""
+        facts = self.ladder.facts
+        if told_by_call or self.session.endpoint.chain_verified or facts.chain_id is None:
+            return await self.session.ask(calls)
+        *replies, chain = await self.session.ask([*calls, RpcCall("eth_chainId")])
+        if not isinstance(chain, RpcError):
+            try:
+                check_chain(quantity(chain), facts)
+                self.session.endpoint.chain_verified = True
+            except ValueError as error:
+                raise UpstreamError("The endpoint's chain id is not one.", code="bad_response") from error
+        return replies
+
+    async def _settle_by(self, evidence: Evidence, header: Header) -> None:
         uncertain = self.asked_block is None and not evidence.tells_the_block(header)
         if uncertain or not evidence.matches(header):
             header = await self._header_of(evidence, header)
         self._settle(header)
-        return self._take(part, results) + rest
 
     async def _header_of(self, evidence: Evidence, seen: Header) -> Header:
         """The header of the block the call ran in, where the head moved on within the request."""
@@ -167,197 +224,135 @@ class EndpointRun:
 
     def _settle(self, header: Header) -> None:
         """Take the block, if it is fresh enough where the latest was asked."""
+        if self.settled:
+            return
         if self.asked_block is None:
-            self.pool.saw_head(self.session.endpoint, header.number)
+            self.pool.saw_head(self.session.endpoint, header.number, header.timestamp)
             if header.number < self.pool.floor:
                 raise BehindError(self.pool.floor)
             self.pool.floor = header.number
         self.header = header
         self.settled = True
 
-    async def _finish(self, places: list[int]) -> None:
-        """Ask the rest by Multicall3 in parts, and call by call what failed in there."""
-        direct = [place for place in places if self.outcomes[place] is not NOT_ASKED]
-        left = [place for place in places if self.outcomes[place] is NOT_ASKED]
-        if left and self.learned.use_multicall(self.session.name, self.asked_block):
-            direct += [place for place in left if self._eats_gas(place)]
-            direct += await self._in_parts([place for place in left if not self._eats_gas(place)])
-        else:
-            direct += left
-        if direct:
-            await self._directly(direct)
-        self._learn_from_gas(direct)
+    # What the first request left open.
 
-    def _eats_gas(self, place: int) -> bool:
-        call = self.calls[place]
-        return call.native_of is None and self.learned.eats_gas(call.to)
+    async def _finish(self, left: list[Part]) -> None:
+        rung = self._rung()
+        while left and rung is not None:
+            try:
+                await self._in_parts(rung, left)
+            except RungFailedError as failed:
+                await self._step_down(rung, failed)
+                left = self.findings.open_parts()
+                rung = self._rung()
+            else:
+                left = []
+        for part in left:
+            self.findings.ask_alone(part)
+        if self.findings.alone:
+            await self._directly(list(self.findings.alone)[:MOST_DIRECT])
 
-    def _learn_from_gas(self, direct: Sequence[int]) -> None:
-        """Gas that ran out has a cause: a contract that takes all there is, or else too many calls."""
-        eaters = {self.calls[place].to for place in direct if took_all_gas(self.outcomes[place])}
-        for contract in eaters:
-            self.learned.found_gas_eater(contract)
-        if self.ran_out > 2 * SMALLEST_PART and not eaters:
-            self.learned.shrink(self.session, self.ran_out)
-
-    async def _in_parts(self, places: list[int]) -> list[int]:
-        # What has failed as a whole once is not asked as a whole again.
-        size = self.learned.part_size(self.session.name)
-        if self.ran_out:
-            size = min(size, max(self.ran_out // 2, SMALLEST_PART))
+    async def _in_parts(self, rung: Rung, left: list[Part]) -> None:
         gate = asyncio.Semaphore(PARTS_AT_ONCE)
 
-        async def one(part: Sequence[int]) -> list[int]:
-            if len(part) <= SMALLEST_PART:
-                return list(part)
+        async def one(part: Part) -> None:
+            part = self.findings.without_heavy(part)
+            if not len(part):
+                return
+            if self._gave_up:
+                self.findings.ask_alone(part)
+                return
+            size = rung.size(self.question, self.ladder.limits(self.memory, rung))
+            pieces = cut(part, size)
+            if len(pieces) > 1:
+                await _all_or_none([one(piece) for piece in pieces])
+                return
             async with gate:
-                try:
-                    reply = (await self.session.ask([self._pack(part, block_tag(self.header.number))]))[0]
-                    results, evidence = self._unpack(reply, len(part))
-                except TooMuchError:
-                    results = None
-                except UpstreamError as error:
-                    if error.code != "too_large":
-                        raise
-                    results = None
-            if results is None:
-                middle = len(part) // 2
-                halves = await _all_or_none([one(part[:middle]), one(part[middle:])])
-                return halves[0] + halves[1]
-            if self.hash_is_sure and not evidence.matches(self.header):
-                raise ReorganisedError
-            return self._take(part, results)
+                if self._gave_up:  # meanwhile, for the others
+                    self.findings.ask_alone(part)
+                    return
+                rest = await self._one_part(rung, part)
+            await _all_or_none([one(piece) for piece in rest])
 
-        parts = [places[at : at + size] for at in range(0, len(places), size)]
-        return [place for part in await _all_or_none([one(p) for p in parts]) for place in part]
+        await _all_or_none([one(part) for part in left])
 
-    def _take(self, part: Sequence[int], results: Sequence[tuple[bool, bytes]]) -> list[int]:
-        """Keep what succeeded; returns the places of what failed or came back empty."""
-        suspects = []
-        for place, (succeeded, data) in zip(part, results, strict=True):
-            self.outcomes[place] = data
-            if not succeeded:
-                self.outcomes[place] = CallFailure(FailureCode.REVERTED, revert_reason(data))
-            if not succeeded or not data:
-                suspects.append(place)
-        return suspects
-
-    def _pack(self, places: Iterable[int], tag: str) -> RpcCall:
-        return pack([self.calls[place] for place in places], self.facts, tag)
-
-    def _unpack(self, reply: RpcReply, count: int) -> tuple[list[tuple[bool, bytes]], Evidence]:
-        return unpack(reply, count, self.facts)
-
-    async def _ask_with_chain(self, calls: list[RpcCall]) -> list[RpcReply]:
-        """Ask, and with the first request to an endpoint its chain id."""
-        if self.session.endpoint.chain_verified or self.facts.chain_id is None:
-            return await self.session.ask(calls)
-        *replies, chain = await self.session.ask([*calls, RpcCall("eth_chainId")])
-        if not isinstance(chain, RpcError):
-            try:
-                check_chain(quantity(chain), self.facts)
-                self.session.endpoint.chain_verified = True
-            except ValueError as error:
-                raise UpstreamError("The endpoint's chain id is not one.", code="bad_response") from error
-        return replies
-
-    async def _directly(self, places: Sequence[int]) -> None:
-        """Ask call by call, and for the code of every contract that is in doubt."""
-        tag = block_tag(self.header.number)
-        empty = [place for place in places if self.outcomes[place] == b""]
-        asked = [place for place in places if self.outcomes[place] != b""][:MOST_DIRECT]
-        doubted = empty + [place for place in asked if self.outcomes[place] is not NOT_ASKED]
-        contracts = list(dict.fromkeys(self.calls[p].to for p in doubted if self.calls[p].native_of is None))
-        requests = [header_call(self.header.number)]
-        requests += [RpcCall("eth_getCode", [contract, tag]) for contract in contracts]
-        requests += [self._direct_call(place, tag) for place in asked]
-        replies = await self.session.ask(requests)
-        if read_header(replies[0], self.header.number).hash != self.header.hash:
-            raise ReorganisedError
-        codes = dict(zip(contracts, replies[1 : 1 + len(contracts)], strict=True))
-        for place, reply in zip(asked, replies[1 + len(contracts) :], strict=True):
-            self.outcomes[place] = self._judge(reply, place)
-        if any(is_without_history(self.outcomes[place]) for place in asked):
-            raise no_history()
-        await self._explain_empty(empty + asked, codes)
-
-    def _direct_call(self, place: int, tag: str) -> RpcCall:
-        call = self.calls[place]
-        if call.native_of is not None:
-            return RpcCall("eth_getBalance", [call.native_of, tag])
-        return RpcCall("eth_call", [{"to": call.to, "data": "0x" + call.data}, tag])
-
-    def _judge(self, reply: RpcReply, place: int) -> Outcome:
-        if isinstance(reply, RpcError):
-            return failure_of(reply)
+    async def _one_part(self, rung: Rung, part: Part) -> list[Part]:
+        """One request; returns what of its part is still to be asked."""
         try:
-            if self.calls[place].native_of is not None:
-                return quantity(reply).to_bytes(WORD)
-            return hex_bytes(reply)
-        except (ValueError, UpstreamError):
-            return CallFailure(FailureCode.ENDPOINT_FAILED, "the endpoint's result is not hexadecimal data")
+            call = rung.pack(self.question, part, block_tag(self.header.number))
+            taken = rung.unpack((await self.session.ask([call]))[0], part)
+        except TooMuchError as too_much:
+            return self._after_too_much(rung, part, too_much)
+        except UpstreamError as error:
+            if error.code != "too_large" or len(part) <= SMALLEST_PART:
+                raise
+            return list(part.halves())
+        if self.hash_is_sure and not taken.evidence.matches(self.header):
+            raise ReorganisedError
+        rest = part.after(*self._take(rung, part, taken))
+        return [rest] if len(rest) else []
 
-    async def _explain_empty(self, places: Sequence[int], codes: dict[str, RpcReply]) -> None:
-        """Tell a contract that returned nothing from an address without a contract."""
-        empty = [place for place in places if self.outcomes[place] == b""]
-        unknown = list(dict.fromkeys(self.calls[p].to for p in empty if self.calls[p].to not in codes))
-        if unknown:
-            tag = block_tag(self.header.number)
-            replies = await self.session.ask([RpcCall("eth_getCode", [to, tag]) for to in unknown])
-            codes |= dict(zip(unknown, replies, strict=True))
-        bare = [place for place in empty if codes[self.calls[place].to] in ("0x", "0x0")]
-        later = await self._created_later(bare)
-        for place in empty:
-            code = codes[self.calls[place].to]
-            if isinstance(code, RpcError):
-                self.outcomes[place] = CallFailure(FailureCode.ENDPOINT_FAILED, "the code could not be read")
-            elif self.calls[place].to in later and self.calls[place].data.startswith(BALANCE_OF):
-                self.outcomes[place] = bytes(WORD)
-            elif place in bare:
-                self.outcomes[place] = CallFailure(
-                    FailureCode.NO_CONTRACT, "there is no contract at this address"
-                )
-            else:
-                self.outcomes[place] = CallFailure(FailureCode.NO_DATA, "the contract returned no data")
+    def _after_too_much(self, rung: Rung, part: Part, too_much: TooMuchError) -> list[Part]:
+        """The part in halves; a small one goes call by call: one of its calls is to blame."""
+        if len(part) <= SMALLEST_PART:
+            self.findings.ask_alone(part)
+            return []
+        body = None
+        if too_much.of_bytes:
+            body = len(str(rung.pack(self.question, part, "latest").params))
+        self.ladder.too_much(self.memory, rung, len(part), body_bytes=body)
+        self._misses += 1
+        if self._misses > 1 and not self._took_any:
+            self._gave_up = True
+            self.findings.ask_alone(part)
+            return []
+        return list(part.halves())
 
-    async def _created_later(self, places: Sequence[int]) -> set[str]:
-        """Contracts that a past block does not have but the latest one does: nobody held them then."""
-        if self.asked_block is None or not places:
-            return set()
-        contracts = list(dict.fromkeys(self.calls[place].to for place in places))
-        replies = await self.session.ask([RpcCall("eth_getCode", [to, "latest"]) for to in contracts])
-        return {
-            to
-            for to, code in zip(contracts, replies, strict=True)
-            if isinstance(code, str) and code not in ("0x", "0x0")
-        }
+    def _take(self, rung: Rung, part: Part, taken: Taken) -> tuple[int, int]:
+        """Keep what a reply gave and showed; returns how much of the part is done with."""
+        self._took_any = True
+        self.session.endpoint.chain_verified = True
+        self.ladder.worked(self.memory, rung)
+        self.ladder.saw(self.memory, part, taken)
+        return self.findings.take(part, taken)
 
-    async def _within_time(self, work: Awaitable[None]) -> None:
-        """Finish what can be finished; what is open stays marked as such."""
+    async def _directly(self, places: list[int]) -> None:
+        """Ask call by call, and for the code of every contract that is in doubt."""
+        findings = self.findings
+        calls = [self.question.call_at(place) for place in places]
+        known = [findings.failures.get(place) for place in places]
+        direct = DirectCalls(self.session, self.header, past=self.asked_block is not None)
+        outcomes = await direct.outcomes(calls, known)
+        for place, call, outcome in zip(places, calls, outcomes, strict=True):
+            findings.settle(place, outcome)
+            if call.native_of is None and took_all_gas(findings.failures.get(place)):
+                self.ladder.found_gas_eater(call.to)
+
+    async def _within_time(self, work: Awaitable[None]) -> bool:
+        """Finish what can be finished; what is open stays marked as such, and it was not all well."""
         try:
             async with asyncio.timeout_at(self.deadline - _SPARE_SECONDS):
                 await work
         except TimeoutError:
-            self._mark_open(NOT_ASKED)
+            self.findings.mark_open(NOT_ASKED)
         except UpstreamError as error:
             if error.code in ("reorganised", "history_unavailable"):
                 raise
             self.session.endpoint.failed(error)
-            self._mark_open(CallFailure(FailureCode.ENDPOINT_FAILED, error.message))
-
-    def _mark_open(self, failure: CallFailure) -> None:
-        """Everything not yet known for sure; a guess from inside Multicall3 is no certainty."""
-        for place, outcome in enumerate(self.outcomes):
-            guessed = isinstance(outcome, CallFailure) and outcome.code is FailureCode.REVERTED
-            if guessed or outcome is NOT_ASKED or outcome == b"":
-                self.outcomes[place] = failure
+            self.findings.mark_open(CallFailure(FailureCode.ENDPOINT_FAILED, error.message))
+        else:
+            return True
+        return False
 
 
-async def _all_or_none[T](work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """The results of all, at once; where one fails, the others end with it."""
+async def _all_or_none(work: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """All at once; where one fails, the others end with it."""
+    if len(work) == 1:
+        await work[0]
+        return
     tasks = [asyncio.create_task(one) for one in work]
     try:
-        return await asyncio.gather(*tasks)
+        await asyncio.gather(*tasks)
     finally:
         for task in tasks:
             task.cancel()

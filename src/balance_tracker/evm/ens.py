@@ -20,9 +20,10 @@ from balance_tracker.core.networks import Network
 from balance_tracker.core.portfolio import FailureCode
 from balance_tracker.evm.abi import NAME_LIMIT, read_address, read_text
 from balance_tracker.evm.calls import CallReader
-from balance_tracker.evm.learned import ChainFacts
 from balance_tracker.evm.multicall import Call
 from balance_tracker.evm.outcomes import CallFailure, Outcome, is_unanswered
+from balance_tracker.evm.question import Question
+from balance_tracker.evm.rungs import ChainFacts
 from balance_tracker.transport.pool import Pool
 
 RESOLVER = "0178b8bf"
@@ -42,9 +43,12 @@ class EnsNames:
         self.network = network
         multicall3 = network.contracts.get("multicall3")
         self._registry = network.contracts["ens_registry"].address.lower()
-        self._reader = CallReader(
-            pool, ChainFacts(network.chain_id, multicall3.address if multicall3 else None)
+        facts = ChainFacts(
+            network.chain_id,
+            multicall3.address if multicall3 else None,
+            runs_evm_code=network.runs_evm_code,
         )
+        self._reader = CallReader(pool, facts)
         self._resolvers: OrderedDict[str, tuple[float, str | None]] = OrderedDict()
         self._names: OrderedDict[str, tuple[float, str | None]] = OrderedDict()
 
@@ -142,7 +146,7 @@ class EnsNames:
 
     async def _many(self, calls: list[Call]) -> list[Outcome]:
         deadline = asyncio.get_running_loop().time() + LOOKUP_SECONDS
-        return (await self._reader.read(calls, None, deadline)).outcomes
+        return (await self._reader.read(Question(calls=calls), None, deadline)).outcomes
 
 
 def normalise(name: str) -> str:

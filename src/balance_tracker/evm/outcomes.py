@@ -1,4 +1,4 @@
-"""What became of one call: the data it returned, or why there is none."""
+"""What became of what was asked: the data or amount it gave, or why there is none."""
 
 from dataclasses import dataclass
 
@@ -18,18 +18,55 @@ class CallFailure:
 
 type Outcome = bytes | CallFailure
 
+NOT_ASKED = CallFailure(FailureCode.TIMED_OUT, "not answered in time")
+NO_CONTRACT = CallFailure(FailureCode.NO_CONTRACT, "there is no contract at this address")
+NO_DATA = CallFailure(FailureCode.NO_DATA, "the contract returned no data")
+EMPTY = CallFailure(FailureCode.NO_DATA, "nothing came back")
+"""Not the last word: whether there is a contract at all must still be seen."""
+ASK_ALONE = CallFailure(FailureCode.OUT_OF_GAS, "the call failed beside others")
+"""Not the last word: it may have been the others' doing, so it is asked by itself."""
+
 
 @dataclass(slots=True)
 class Answer:
-    """Outcomes in the order of their calls, all at ``block``."""
+    """What became of a question, all at ``block``.
 
-    outcomes: list[Outcome]
+    Attributes:
+        cells: Raw amounts by place, ``None`` where ``failures`` says why there is none.
+        calls: Data that the other calls returned, ``None`` likewise.
+        failures: Why, by place; the places of calls follow those of the cells.
+        endpoint: The name of the endpoint that answered.
+        requests: How many requests the answer took, over all endpoints.
+    """
+
+    cells: list[int | None]
+    calls: list[bytes | None]
+    failures: dict[int, CallFailure]
     block: BlockRef
     endpoint: str
     requests: int = 0
 
+    def outcome(self, number: int) -> Outcome:
+        """What the call of that number gave."""
+        data = self.calls[number]
+        return self.failures[len(self.cells) + number] if data is None else data
 
-NOT_ASKED = CallFailure(FailureCode.TIMED_OUT, "not answered in time")
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """What every call gave."""
+        return [self.outcome(number) for number in range(len(self.calls))]
+
+    def take(self, place: int, other: "Answer", at: int) -> None:
+        """Take from another answer what stands there ``at`` a place."""
+        cells = len(other.cells)
+        if at in other.failures:
+            self.failures[place] = other.failures[at]
+            return
+        del self.failures[place]
+        if place < len(self.cells):
+            self.cells[place] = other.cells[at]
+        else:
+            self.calls[place - len(self.cells)] = other.calls[at - cells]
 
 
 def is_unanswered(outcome: Outcome) -> bool:
@@ -38,6 +75,11 @@ def is_unanswered(outcome: Outcome) -> bool:
         FailureCode.ENDPOINT_FAILED,
         FailureCode.TIMED_OUT,
     )
+
+
+def wrong_length(size: int) -> CallFailure:
+    """A balance is exactly one word; anything else is no balance."""
+    return CallFailure(FailureCode.MALFORMED, f"the contract returned {size} bytes, not 32")
 
 
 def failure_of(error: RpcError) -> CallFailure:
@@ -61,13 +103,8 @@ def failure_of(error: RpcError) -> CallFailure:
             return CallFailure(FailureCode.ENDPOINT_FAILED, error.message[:200])
 
 
-def is_without_history(outcome: Outcome) -> bool:
-    """Whether the endpoint has pruned the state that the call needed."""
-    return isinstance(outcome, CallFailure) and outcome.code is FailureCode.HISTORY_UNAVAILABLE
-
-
-def took_all_gas(outcome: Outcome) -> bool:
+def took_all_gas(failure: CallFailure | None) -> bool:
     """Whether a call, asked alone, used up all gas: it ran out, or met an instruction that takes it all."""
-    if not isinstance(outcome, CallFailure):
+    if failure is None:
         return False
-    return outcome.code is FailureCode.OUT_OF_GAS or "invalid" in outcome.reason.lower()
+    return failure.code is FailureCode.OUT_OF_GAS or "invalid" in failure.reason.lower()

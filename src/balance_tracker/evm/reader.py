@@ -11,15 +11,14 @@ from balance_tracker.core.errors import UpstreamError
 from balance_tracker.core.ids import Address
 from balance_tracker.core.networks import Network
 from balance_tracker.core.portfolio import AssetFailure, Balance, Reading
-from balance_tracker.evm.balance_reader import balance_calls, read_balance
 from balance_tracker.evm.blocks import Header, header_call, last_block_at, quantity, read_header
 from balance_tracker.evm.calls import CallReader
 from balance_tracker.evm.ens import EnsNames
-from balance_tracker.evm.learned import ChainFacts
 from balance_tracker.evm.metadata import CALLS_PER_TOKEN, metadata_calls, read_metadata
 from balance_tracker.evm.multicall import Call
-from balance_tracker.evm.outcomes import Answer, CallFailure, Outcome
-from balance_tracker.evm.packing import check_chain
+from balance_tracker.evm.outcomes import Answer, Outcome
+from balance_tracker.evm.question import Question
+from balance_tracker.evm.rungs import ChainFacts, check_chain
 from balance_tracker.ports import EndpointHealth, MetadataFailure, TokenMetadata
 from balance_tracker.transport.jsonrpc import RpcCall, RpcError
 from balance_tracker.transport.pool import Pool, Session
@@ -51,19 +50,36 @@ class EvmReader:
         block = await self._block_of(at, deadline)
         tokens = [asset for asset in assets if not asset.native]
         contracts = [str(asset.contract_address).lower() for asset in tokens]
-        calls = balance_calls(owner, contracts)
-        unnamed = [place for place, asset in enumerate(tokens) if self._is_unnamed(asset)]
-        for place in unnamed:
-            calls += metadata_calls(contracts[place])
+        unnamed = [asset for asset in tokens if self._is_unnamed(asset)]
+        calls: list[Call] = []
+        for asset in unnamed:
+            calls += metadata_calls(str(asset.contract_address).lower())
         rider = self._names.rider(owner) if self._names is not None and at is None else None
         if rider is not None:
             calls.append(rider)
-        answer = await self._calls.read(calls, block, deadline)
+        answer = await self._calls.read(Question([owner], contracts, calls), block, deadline)
+        outcomes = answer.outcomes
         if rider is not None and self._names is not None:
-            self._names.learn(owner, answer.outcomes.pop())
-        self._learn_metadata([tokens[place] for place in unnamed], answer.outcomes[1 + len(tokens) :])
+            self._names.learn(owner, outcomes.pop())
+        self._learn_metadata(unnamed, outcomes)
         named = [self._named(asset) for asset in tokens]
         return self._reading([native_asset(self.network), *named], answer)
+
+    async def read_many(
+        self, owners: Sequence[Address], assets: Sequence[Asset], at: At, deadline: float
+    ) -> Sequence[Reading | UpstreamError]:
+        """See :meth:`balance_tracker.ports.ChainReader.read_many`."""
+        block = await self._block_of(at, deadline)
+        tokens = [asset for asset in assets if not asset.native]
+        contracts = [str(asset.contract_address).lower() for asset in tokens]
+        unnamed = [asset for asset in tokens if self._is_unnamed(asset)]
+        calls: list[Call] = []
+        for asset in unnamed:
+            calls += metadata_calls(str(asset.contract_address).lower())
+        answer = await self._calls.read(Question(owners, contracts, calls), block, deadline)
+        self._learn_metadata(unnamed, answer.outcomes)
+        columns = [native_asset(self.network), *(self._named(asset) for asset in tokens)]
+        return self._rows(columns, answer, len(owners))
 
     async def metadata(
         self, assets: Sequence[Asset], deadline: float
@@ -73,7 +89,7 @@ class EvmReader:
         calls: list[Call] = []
         for contract in contracts:
             calls += metadata_calls(contract.lower())
-        answer = await self._calls.read(calls, None, deadline)
+        answer = await self._calls.read(Question(calls=calls), None, deadline)
         return {
             contract: read_metadata(outcomes)
             for contract, outcomes in zip(contracts, _threes(answer.outcomes), strict=True)
@@ -92,7 +108,8 @@ class EvmReader:
             except ValueError as error:
                 raise UpstreamError("The endpoint's chain id is not one.", code="bad_response") from error
             session.endpoint.chain_verified = True
-            self._pool.saw_head(session.endpoint, read_header(head, None).number)
+            seen = read_header(head, None)
+            self._pool.saw_head(session.endpoint, seen.number, seen.timestamp)
 
         await self._pool.probe(operation, deadline)
 
@@ -120,7 +137,7 @@ class EvmReader:
                 return read_header((await session.ask([header_call(number)]))[0], number)
 
             head = read_header((await session.ask([header_call(None)]))[0], None)
-            self._pool.saw_head(session.endpoint, head.number)
+            self._pool.saw_head(session.endpoint, head.number, head.timestamp)
             return await last_block_at(moment, head, header_at), head.timestamp > moment
 
         found, is_past = await self._pool.run(operation, deadline)
@@ -150,12 +167,12 @@ class EvmReader:
     def _reading(self, assets: Sequence[Asset], answer: Answer) -> Reading:
         balances: list[Balance] = []
         failures: list[AssetFailure] = []
-        for asset, outcome in zip(assets, answer.outcomes, strict=False):
-            value = read_balance(outcome)
-            if isinstance(value, CallFailure):
-                failures.append(AssetFailure(asset, value.code, value.reason))
+        for place, (asset, raw_amount) in enumerate(zip(assets, answer.cells, strict=True)):
+            if raw_amount is None:
+                failure = answer.failures[place]
+                failures.append(AssetFailure(asset, failure.code, failure.reason))
             else:
-                balances.append(Balance(asset, value))
+                balances.append(Balance(asset, raw_amount))
         return Reading(
             block=answer.block,
             balances=tuple(balances),
@@ -164,6 +181,30 @@ class EvmReader:
             requests=answer.requests,
             asked=len(assets),
         )
+
+    def _rows(self, assets: Sequence[Asset], answer: Answer, owners: int) -> list[Reading]:
+        """A reading per owner; zeros make no balance but of assets that are to be shown at zero."""
+        width = len(assets)
+        shown = [place for place, asset in enumerate(assets) if asset.trust == "unknown"]
+        readings: list[Reading] = []
+        for row in range(owners):
+            start = row * width
+            cells = answer.cells[start : start + width]
+            held = [column for column, raw_amount in enumerate(cells) if raw_amount]
+            held += [column for column in shown if cells[column] == 0]
+            missing = [column for column, raw_amount in enumerate(cells) if raw_amount is None]
+            failures = [(assets[column], answer.failures[start + column]) for column in missing]
+            readings.append(
+                Reading(
+                    block=answer.block,
+                    balances=tuple(Balance(assets[column], cells[column] or 0) for column in held),
+                    failures=tuple(AssetFailure(asset, why.code, why.reason) for asset, why in failures),
+                    endpoint=answer.endpoint,
+                    requests=answer.requests if row == 0 else 0,
+                    asked=width,
+                )
+            )
+        return readings
 
 
 def chain_facts(network: Network) -> ChainFacts:
@@ -175,6 +216,7 @@ def chain_facts(network: Network) -> ChainFacts:
         multicall3=multicall3.address if multicall3 else None,
         multicall3_since=multicall3.since_block if multicall3 else 0,
         arbsys=arbsys.address if arbsys else None,
+        runs_evm_code=network.runs_evm_code,
     )
 
 
