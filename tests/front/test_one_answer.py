@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from fastapi.testclient import TestClient
@@ -21,6 +21,7 @@ from balance_tracker.api.app import create_app
 from balance_tracker.bootstrap import tracked_networks
 from balance_tracker.catalog.token_list import list_chain_id
 from balance_tracker.core.ids import Slug
+from balance_tracker.core.portfolio import Portfolio
 from balance_tracker.demo.anvil import AnvilNode
 from balance_tracker.demo.solana_story import BONK, SOLANA_USER, USDC, running_demo_bank
 from balance_tracker.services.serialise import portfolio_json
@@ -154,6 +155,31 @@ async def test_a_solana_wallet_is_answered_alike_by_all(front: Front, tmp_path: 
     assert code in {0, 3}
     assert library["coverage"][0]["nfts"] > 0
     assert any(len(holding.get("accounts", ())) > 1 for holding in library["holdings"])
+
+
+async def test_many_addresses_are_answered_as_each_alone(
+    front: Front, zoo: Zoo, ens: EnsNamesOnNode, tmp_path: Path
+) -> None:
+    asked = f"{zoo['no_decimals'].address},{zoo['bytes32_texts'].address}"
+    addresses = [zoo.owner, ens.named, SOLANA_USER, ens.silent, zoo.owner.lower()]
+    async with Tracker(front.settings) as tracker:
+        answers = [answer async for answer in tracker.portfolios(addresses, tokens=[asked])]
+    assert [answer.positions for answer in answers] == [(0, 4), (1,), (2,), (3,)]
+    code, typed_list = await typed(front, tmp_path, *addresses[:4], "--tokens", asked)
+    assert code == 3
+    async with Tracker(front.settings) as tracker:
+        for answer, line in zip(answers, cast("list[dict[str, Any]]", typed_list), strict=True):
+            assert isinstance(answer.result, Portfolio)
+            tokens = [] if answer.text == SOLANA_USER else [asked]
+            alone = settled(portfolio_json(await tracker.portfolio(answer.text, tokens=tokens)))
+            together = settled(portfolio_json(answer.result))
+            for shape in (alone, together, settled(line)):
+                for entry in shape["coverage"]:
+                    if entry["network"] == "solana":
+                        del entry["block_number"], entry["as_of"]
+                for holding in shape["holdings"]:
+                    holding.pop("ui_amount", None)
+            assert together == alone == line
 
 
 async def test_a_name_comes_in_and_goes_out(front: Front, ens: EnsNamesOnNode) -> None:

@@ -1,5 +1,6 @@
 """The application: opens a tracker at start, closes it at the end."""
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -7,8 +8,11 @@ from fastapi import FastAPI, Request, Response
 
 from balance_tracker import __version__
 from balance_tracker.api import docs, problems, specification
+from balance_tracker.api.balances import BalancesRoute
 from balance_tracker.api.middleware import Edge
-from balance_tracker.api.routes import NotOpenError, router
+from balance_tracker.api.routes import router
+from balance_tracker.api.stored import StoredAnswers
+from balance_tracker.api.tracking import NotOpenError
 from balance_tracker.bootstrap import Tracker, load_settings, running
 from balance_tracker.settings import Settings
 from balance_tracker.telemetry.logging import configure
@@ -16,12 +20,18 @@ from balance_tracker.telemetry.logging import configure
 type OpenTracker = Callable[[], AbstractAsyncContextManager[Tracker]]
 
 
-def create_app(settings: Settings | None = None, *, open_tracker: OpenTracker | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None,
+    *,
+    open_tracker: OpenTracker | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> FastAPI:
     """The ASGI app; without arguments it is what ``serve`` runs, set up from the environment.
 
     Args:
         settings: Taken from the environment and ``.env`` if not given; logging is then set up from them.
         open_tracker: Opens the tracker in another way, for example one that is open already.
+        clock: Seconds that never go backwards, as those of the tracker's cache.
 
     Raises:
         ConfigurationError: A setting is wrong.
@@ -36,14 +46,18 @@ def create_app(settings: Settings | None = None, *, open_tracker: OpenTracker | 
         redoc_url=None,
         openapi_url="/openapi.json",
         redirect_slashes=False,
-        lifespan=_lifespan(open_tracker or _opener(settings)),
+        lifespan=_lifespan(open_tracker or _opener(settings), clock),
+        # The service has metrics and log lines of its own; FastAPI's would be asked for at every request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.add_middleware(Edge)
     problems.install(app)
     app.add_exception_handler(NotOpenError, _on_not_open)
+    balances = BalancesRoute()
+    app.router.routes.insert(0, balances)
     app.include_router(router)
     docs.install(app)
-    specification.install(app)
+    specification.install(app, [balances.documented])
     return app
 
 
@@ -51,15 +65,18 @@ def _opener(settings: Settings | None) -> OpenTracker:
     return lambda: running(settings if settings is not None else load_settings())
 
 
-def _lifespan(open_tracker: OpenTracker) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(
+    open_tracker: OpenTracker, clock: Callable[[], float]
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_tracker() as tracker:
             app.state.tracker = tracker
+            app.state.answers = StoredAnswers(tracker.settings.balance_ttl_seconds, clock=clock)
             try:
                 yield
             finally:
-                app.state.tracker = None
+                app.state.tracker = app.state.answers = None
 
     return lifespan
 

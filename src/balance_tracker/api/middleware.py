@@ -1,13 +1,14 @@
 """The edge of every request: its id, its bounds, its headers, one log line and its metrics."""
 
+import logging
 import re
 import time
-from uuid import uuid4
+from secrets import token_hex
 
 from fastapi import Response
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from balance_tracker.api.balances import STORED
 from balance_tracker.api.docs import ASSETS
 from balance_tracker.api.problems import problem
 from balance_tracker.telemetry.logging import get_logger, request_context
@@ -17,15 +18,18 @@ MOST_QUERY_BYTES = 16_384
 MOST_BODY_BYTES = 65_536
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
-}
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),
+)
+"""On every answer that does not say otherwise itself."""
 
 _log = get_logger(__name__)
+_level = logging.getLogger(__name__)
+"""Of the same name, to ask what is logged at all before a line is made."""
 
 
 class Edge:
@@ -62,8 +66,8 @@ class _Exchange:
         self._send = send
         self._started = time.perf_counter()
         self._status: int | None = None
-        given = Headers(scope=scope).get("x-request-id", "")
-        self.request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+        given = _header(scope, b"x-request-id")
+        self.request_id = given if _REQUEST_ID.fullmatch(given) else token_hex(16)
 
     @property
     def route(self) -> str:
@@ -77,10 +81,11 @@ class _Exchange:
         """Pass a message on, with the headers that every answer has."""
         if message["type"] == "http.response.start":
             self._status = message["status"]
-            headers = MutableHeaders(scope=message)
-            headers["X-Request-ID"] = self.request_id
-            for name, value in _HEADERS.items():
-                headers.setdefault(name, value)
+            headers = list(message.get("headers", ()))  # a copy: the app may keep its own
+            present = {name for name, _ in headers}
+            headers.append((b"x-request-id", self.request_id.encode("ascii")))
+            headers += [pair for pair in _HEADERS if pair[0] not in present]
+            message["headers"] = headers
         await self._send(message)
 
     async def break_off(self, receive: Receive) -> None:
@@ -90,12 +95,19 @@ class _Exchange:
             await broken(self._scope, receive, self.send)
 
     def record(self) -> None:
-        """The one line and the metrics of this request."""
+        """The metrics of this request, and its one line: of a stored answer only at the level ``debug``.
+
+        Writing a line takes longer than a stored answer as a whole, and its metrics say how many
+        there were and how long they took.
+        """
         seconds = time.perf_counter() - self._started
         status = self._status or 499
         method = self._scope["method"]
         METRICS.observe_request(self.route, method, status, seconds)
-        _log.info(
+        stored = STORED in self._scope
+        if stored and not _level.isEnabledFor(logging.DEBUG):
+            return
+        (_log.debug if stored else _log.info)(
             "request_answered",
             method=method,
             route=self.route,
@@ -108,7 +120,15 @@ def _out_of_bounds(scope: Scope) -> Response | None:
     """A refusal of what is larger than any question here needs to be."""
     if len(scope["query_string"]) + len(scope["path"]) > MOST_QUERY_BYTES:
         return problem(400, "uri_too_long", "The URL is too long.", hint="Split the question.")
-    length = Headers(scope=scope).get("content-length", "0")
+    length = _header(scope, b"content-length", "0")
     if not length.isdigit() or len(length) > 15 or int(length) > MOST_BODY_BYTES:
         return problem(413, "body_too_large", "The body is too large.", hint="No route here needs one.")
     return None
+
+
+def _header(scope: Scope, name: bytes, default: str = "") -> str:
+    """A header of the request, without building an object of all of them."""
+    for own, value in scope["headers"]:
+        if own == name:
+            return bytes(value).decode("latin-1")
+    return default

@@ -1,120 +1,35 @@
 """The routes: each takes its query, asks the tracker and writes its answer."""
 
 import platform
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from balance_tracker import __version__
 from balance_tracker.api import examples, schemas
-from balance_tracker.api.problems import MEDIA_TYPE, problem
-from balance_tracker.api.queries import BalancesQuery, NoQuery, TokensQuery, once_each
-from balance_tracker.bootstrap import Tracker
+from balance_tracker.api.documented import ALWAYS, answers_of, problems_of
+from balance_tracker.api.problems import problem
+from balance_tracker.api.queries import NoQuery, TokensQuery, once_each
+from balance_tracker.api.tracking import Tracking
 from balance_tracker.core.errors import InputError
 from balance_tracker.services.catalog import NetworkView
-from balance_tracker.services.serialise import Json, network_json, portfolio_json, token_json
+from balance_tracker.services.serialise import Json, network_json, token_json
 from balance_tracker.telemetry.metrics import METRICS
 
 router = APIRouter(dependencies=[Depends(once_each)])
 
 
-class NotOpenError(Exception):
-    """The tracker is not open (yet, or any more)."""
-
-
-def tracker_of(request: Request) -> Tracker:
-    """The tracker that the app opened.
-
-    Raises:
-        NotOpenError: It is not open.
-    """
-    tracker = getattr(request.app.state, "tracker", None)
-    if not isinstance(tracker, Tracker):
-        raise NotOpenError
-    return tracker
-
-
-type Tracking = Annotated[Tracker, Depends(tracker_of)]
-
-
-def _problems(**by_status: tuple[str, str, str]) -> dict[int | str, dict[str, Any]]:
-    """The documented problems of a route: ``s400=("Bad Request", code, detail)``."""
-    documented: dict[int | str, dict[str, Any]] = {}
-    for key, (title, code, detail) in by_status.items():
-        status = int(key[1:])
-        documented[status] = {
-            "description": title,
-            "content": {
-                MEDIA_TYPE: {
-                    "schema": {"$ref": "#/components/schemas/Problem"},
-                    "example": schemas.problem_example(status, title, code, detail),
-                }
-            },
-        }
-    return documented
-
-
-def _answers(
-    model: type[Any], example: Json, problems: dict[int | str, dict[str, Any]]
-) -> dict[int | str, dict[str, Any]]:
-    answer = {"model": model, "content": {"application/json": {"example": example}}}
-    return {200: answer, **_GENERAL, **problems}
-
-
-_GENERAL = _problems(
-    s400=("Bad Request", "unknown_parameter", "'netwroks' is not a parameter of this route."),
-    s503=("Service Unavailable", "not_ready", "The service is starting or stopping."),
-)
-_ALWAYS: dict[int | str, dict[str, Any]] = {400: _GENERAL[400]}
-_NOTHING = _problems(
-    s502=("Bad Gateway", "nothing_obtained", "Not one network could be read."),
-)
-_NOT_FOUND = _problems(
+_NOT_FOUND = problems_of(
     s404=("Not Found", "unknown_network", "There is no network 'bse' here."),
 )
-
-
-@router.get(
-    "/balances",
-    tags=["balances"],
-    summary="What an address holds",
-    responses=_answers(schemas.Balances, examples.BALANCES, _NOTHING),
-)
-async def balances(query: Annotated[BalancesQuery, Query()], tracker: Tracking) -> Response:
-    """Native coins and tokens of one address on all networks asked, each network at one block.
-
-    A network that failed never fails the answer: its `status` in `coverage` says so and `complete` is
-    false. Balances that are not 0 are listed, and those asked for with `tokens` also at 0. What is not
-    known is `null`.
-    """
-    portfolio = await tracker.portfolio(
-        query.address,
-        [query.networks] if query.networks else None,
-        tokens=[query.tokens] if query.tokens else (),
-        currency=query.currency,
-        at=query.at,
-        spam=query.spam,
-        min_value=query.min_value,
-    )
-    answer = portfolio_json(portfolio)
-    if portfolio.nothing_obtained:
-        return problem(
-            502,
-            "nothing_obtained",
-            "Not one network could be read.",
-            hint="The coverage says why; ask again later.",
-            address=answer["address"],
-            coverage=answer["coverage"],
-        )
-    return _json(answer)
 
 
 @router.get(
     "/networks",
     tags=["catalog"],
     summary="The tracked networks",
-    responses=_answers(schemas.Networks, {"networks": [examples.NETWORK]}, {}),
+    responses=answers_of(schemas.Networks, {"networks": [examples.NETWORK]}, {}),
 )
 async def networks(_query: Annotated[NoQuery, Query()], tracker: Tracking) -> Response:
     """Every tracked network with the health of its endpoints, as far as it is known."""
@@ -125,7 +40,7 @@ async def networks(_query: Annotated[NoQuery, Query()], tracker: Tracking) -> Re
     "/networks/{slug}",
     tags=["catalog"],
     summary="One tracked network",
-    responses=_answers(schemas.NetworkShape, examples.NETWORK, _NOT_FOUND),
+    responses=answers_of(schemas.NetworkShape, examples.NETWORK, _NOT_FOUND),
 )
 async def network(
     slug: Annotated[str, Path(description="The network's slug.", max_length=60, examples=["base"])],
@@ -143,7 +58,7 @@ async def network(
     "/tokens",
     tags=["catalog"],
     summary="The listed tokens",
-    responses=_answers(schemas.Tokens, examples.TOKENS, {}),
+    responses=answers_of(schemas.Tokens, examples.TOKENS, {}),
 )
 async def tokens(query: Annotated[TokensQuery, Query()], tracker: Tracking) -> Response:
     """Listed tokens by network, page by page; any other token can be asked by its address in `/balances`."""
@@ -157,7 +72,7 @@ async def tokens(query: Annotated[TokensQuery, Query()], tracker: Tracking) -> R
     "/health",
     tags=["service"],
     summary="Liveness",
-    responses={200: {"model": schemas.Health}, **_ALWAYS},
+    responses={200: {"model": schemas.Health}, **ALWAYS},
 )
 async def health(_query: Annotated[NoQuery, Query()]) -> Response:
     """Whether the process answers; it asks nobody else."""
@@ -168,7 +83,7 @@ async def health(_query: Annotated[NoQuery, Query()]) -> Response:
     "/ready",
     tags=["service"],
     summary="Readiness",
-    responses=_answers(schemas.Ready, examples.READY, {}),
+    responses=answers_of(schemas.Ready, examples.READY, {}),
 )
 async def ready(_query: Annotated[NoQuery, Query()], tracker: Tracking) -> Response:
     """Each component by name. `unknown`: a network that nobody has asked yet.
@@ -186,7 +101,7 @@ async def ready(_query: Annotated[NoQuery, Query()], tracker: Tracking) -> Respo
     "/version",
     tags=["service"],
     summary="What runs here",
-    responses={200: {"model": schemas.Version}, **_ALWAYS},
+    responses={200: {"model": schemas.Version}, **ALWAYS},
 )
 async def version(_query: Annotated[NoQuery, Query()]) -> Response:
     """Name and version."""
@@ -198,7 +113,7 @@ async def version(_query: Annotated[NoQuery, Query()]) -> Response:
     tags=["service"],
     summary="Metrics of this process",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **_ALWAYS},
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **ALWAYS},
 )
 async def metrics(_query: Annotated[NoQuery, Query()]) -> Response:
     """Prometheus text."""

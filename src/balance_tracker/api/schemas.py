@@ -155,13 +155,18 @@ class Endpoint(_Shape):
 
     name: str
     state: Literal["unknown", "healthy", "resting", "stale", "wrong_chain"]
-    latency_ms: int | None
-    head: int | None
+    latency_ms: int | None = Field(description="The median of its recent times.")
+    p95_latency_ms: int | None = Field(description="What 95 of 100 recent answers did not exceed.")
+    head: int | None = Field(description="The last block (slot) that it showed.")
+    head_age_seconds: int | None = Field(description="How long ago it showed its head.")
+    blocks_behind: int | None = Field(description="How far that was behind the network's best head.")
+    requests: int = Field(description="How many were sent to it.")
     successes: int
     failures: int
+    errors: dict[str, int] = Field(description="How many reads failed on it, by code.")
     last_error: str | None
-    retry_in_seconds: int | None
-    learned: dict[str, str]
+    retry_in_seconds: int | None = Field(description="How long it is still left alone.")
+    learned: dict[str, str] = Field(description="Limits and gaps that it has shown by use.")
 
 
 class NetworkShape(_Shape):

@@ -1,9 +1,11 @@
 """The OpenAPI document: FastAPI's, with our problems in the place of its own errors."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 
 from balance_tracker import __version__
 from balance_tracker.api.schemas import Problem
@@ -24,25 +26,30 @@ _TAGS = [
 ]
 
 
-def install(app: FastAPI) -> None:
-    """Make this the document that the app serves at ``/openapi.json``."""
+def install(app: FastAPI, plain: Sequence[APIRoute] = ()) -> None:
+    """Make this the document that the app serves at ``/openapi.json``.
+
+    Args:
+        app: Its own routes are documented.
+        plain: What plain routes of it, which FastAPI does not look into, are documented as.
+    """
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _document(app)
+            app.openapi_schema = _document(app, plain)
         return app.openapi_schema
 
     # FastAPI documents this very assignment as the way to extend its document.
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _document(app: FastAPI) -> dict[str, Any]:
+def _document(app: FastAPI, plain: Sequence[APIRoute]) -> dict[str, Any]:
     document = get_openapi(
         title=TITLE,
         version=__version__,
         summary=SUMMARY,
         description=_DESCRIPTION,
-        routes=app.routes,
+        routes=[*plain, *app.routes],
         tags=_TAGS,
         license_info={"name": "MIT", "identifier": "MIT"},
     )

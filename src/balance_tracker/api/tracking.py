@@ -1,0 +1,26 @@
+"""The open tracker that the routes ask."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from balance_tracker.bootstrap import Tracker
+
+
+class NotOpenError(Exception):
+    """The tracker is not open (yet, or any more)."""
+
+
+def tracker_of(request: Request) -> Tracker:
+    """The tracker that the app opened.
+
+    Raises:
+        NotOpenError: It is not open.
+    """
+    tracker = getattr(request.app.state, "tracker", None)
+    if not isinstance(tracker, Tracker):
+        raise NotOpenError
+    return tracker
+
+
+type Tracking = Annotated[Tracker, Depends(tracker_of)]
