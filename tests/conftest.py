@@ -32,6 +32,12 @@ from balance_tracker.demo.contracts import MULTICALL3_ADDRESS, ContractLibrary, 
 OpenGateway = Callable[..., Awaitable[CountingGateway]]
 
 
+@pytest.fixture(autouse=True)
+def _data_dir_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test leaves files in the working directory, or learns what another one learnt."""
+    monkeypatch.setenv("TRACKER_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+
+
 @pytest.fixture(scope="session")
 def packages() -> Path:
     return fetch_packages()

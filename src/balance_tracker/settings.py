@@ -68,7 +68,10 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(
         default=Path("data"),
-        description="Where the service keeps its files, such as refreshed token lists; made when needed.",
+        description=(
+            "Where the service keeps its files, such as refreshed token lists and what endpoints have "
+            "shown of their limits; made when needed."
+        ),
     )
     networks: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
         default=(), description="Slugs of the networks to track, comma-separated; without it, all of them."
@@ -116,7 +119,11 @@ class Settings(BaseSettings):
         description="`console` or `json`; without it, `console` on a terminal and `json` elsewhere.",
     )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
-        default="info", description="The lowest level of the lines that are logged."
+        default="info",
+        description=(
+            "The lowest level of the lines that are logged; a request answered with stored bytes is a line "
+            "of `debug`."
+        ),
     )
 
     @classmethod

@@ -188,3 +188,18 @@ async def test_closing_ends_the_loads_under_way() -> None:
 def test_a_cache_without_room_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         MemoryCache("balances", max_entries=0)
+
+
+async def test_a_look_for_what_is_fresh_loads_nothing_and_is_no_use() -> None:
+    clock, source = Clock(), Source()
+    async with MemoryCache("balances", max_entries=2, clock=clock) as cache:
+        await ask(cache, source, "a")
+        await ask(cache, source, "b")
+        clock.now += 10
+        assert cache.fresh("a", 60, int) == (1, 10.0)
+        assert cache.fresh("a", 10, int) is None
+        assert cache.fresh("a", 60, str) is None
+        assert cache.fresh("c", 60, int) is None
+        await ask(cache, source, "c")
+        assert cache.fresh("a", 60, int) is None
+        assert source.loads == 3

@@ -31,6 +31,7 @@ type Run = Callable[..., Ran]
 @pytest.fixture(autouse=True)
 def quiet_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TRACKER_DATA_DIR")
     names = ("balance_tracker", "uvicorn", "uvicorn.error", "asyncio")
     before = {name: (logging.getLogger(name).handlers[:], logging.getLogger(name).level) for name in names}
     yield

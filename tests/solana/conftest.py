@@ -14,7 +14,7 @@ from balance_tracker.core.networks import NativeCoin, Network
 from balance_tracker.core.portfolio import Balance, Reading
 from balance_tracker.demo.solana_bank import SolanaBank
 from balance_tracker.demo.solana_tokens import BankTokens
-from balance_tracker.solana.reader import SolanaReader
+from balance_tracker.solana.reader import STALE_BEHIND_SLOTS, SolanaReader
 from balance_tracker.transport.pool import open_pool
 
 MAINNET = "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp"
@@ -74,7 +74,10 @@ async def readers() -> AsyncIterator[Callable[..., "asyncio.Future[SolanaReader]
     async with AsyncExitStack() as stack:
 
         async def make(*urls: str, network: Network = SOLANA) -> SolanaReader:
-            return SolanaReader(network, await stack.enter_async_context(open_pool("solana", urls)))
+            return SolanaReader(
+                network,
+                await stack.enter_async_context(open_pool("solana", urls, stale_behind=STALE_BEHIND_SLOTS)),
+            )
 
         yield make
 

@@ -1,6 +1,6 @@
 """The tracker: everything opened in order, closed in reverse."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,15 +21,20 @@ from balance_tracker.evm.reader import EvmReader
 from balance_tracker.ports import ChainReader, NameService
 from balance_tracker.services.addresses import AddressBook
 from balance_tracker.services.catalog import DEFAULT_LIMIT, CatalogService, NetworkView, TokenPage
+from balance_tracker.services.many import AddressAnswer, ManyPortfolios, Report
 from balance_tracker.services.portfolio import PortfolioService
 from balance_tracker.services.reading import NetworkReading
 from balance_tracker.services.token_refresh import TokenListDiff
 from balance_tracker.settings import Settings
 from balance_tracker.solana.address import SolanaAddresses
-from balance_tracker.solana.reader import SolanaReader
+from balance_tracker.solana.reader import STALE_BEHIND_SLOTS, SolanaReader
 from balance_tracker.telemetry.redact import protect
 from balance_tracker.transport.http import HttpClient
-from balance_tracker.transport.pool import Pool, attempt_seconds, open_pool
+from balance_tracker.transport.memory import MemoryFile
+from balance_tracker.transport.pool import STALE_BEHIND_BLOCKS, Pool, attempt_seconds, open_pool
+
+ENDPOINTS_FILE = "endpoints.json"
+"""What endpoints have shown, in the data directory."""
 
 ComponentStatus = Literal["ok", "unknown", "failed"]
 
@@ -64,6 +69,7 @@ class Tracker:
         self._catalog: CatalogService | None = None
         self._readers: Mapping[Slug, ChainReader] = {}
         self._portfolios: PortfolioService | None = None
+        self._many: ManyPortfolios | None = None
 
     async def __aenter__(self) -> Self:
         protect(url for urls in self.settings.rpc.values() for url in urls)
@@ -82,7 +88,7 @@ class Tracker:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._catalog = self._portfolios = None
+        self._catalog = self._portfolios = self._many = None
         self._readers = {}
         await self._stack.aclose()
 
@@ -110,6 +116,40 @@ class Tracker:
             at=at,
             spam=spam,
             min_value=min_value,
+        )
+
+    def portfolios(
+        self,
+        addresses: Sequence[str],
+        networks: Sequence[str] | None = None,
+        *,
+        tokens: Sequence[str] = (),
+        currency: str = "usd",
+        at: At | str = None,
+        spam: bool = False,
+        min_value: Decimal | str | int | None = None,
+        progress: Report | None = None,
+    ) -> AsyncGenerator[AddressAnswer, None]:
+        """What many addresses hold: one matrix per network and chunk, in bounded memory.
+
+        Arguments and errors are those of
+        :meth:`balance_tracker.services.many.ManyPortfolios.portfolios`.
+
+        Example:
+            ::
+
+                async for answer in tracker.portfolios(addresses, progress=print):
+                    print(answer.text, answer.result)
+        """
+        return _opened(self._many).portfolios(
+            addresses,
+            networks,
+            tokens=tokens,
+            currency=currency,
+            at=at,
+            spam=spam,
+            min_value=min_value,
+            progress=progress,
         )
 
     def networks(self) -> tuple[NetworkView, ...]:
@@ -191,14 +231,11 @@ class Tracker:
             for slug, reader in readers.items()
         }
         self._catalog = CatalogService(networks, tokens, readers)
-        self._portfolios = PortfolioService(
-            networks,
-            readings,
-            AddressBook((EvmAddresses(), SolanaAddresses()), names),
-            names,
-            cache,
-            deadline_seconds=self.settings.deadline_seconds,
-        )
+        book = AddressBook((EvmAddresses(), SolanaAddresses()), names)
+        parts = (networks, readings, book, names, cache)
+        deadline_seconds = self.settings.deadline_seconds
+        self._portfolios = PortfolioService(*parts, deadline_seconds=deadline_seconds)
+        self._many = ManyPortfolios(*parts, deadline_seconds=deadline_seconds)
 
 
 @asynccontextmanager
@@ -211,8 +248,9 @@ async def running(settings: Settings) -> AsyncIterator[Tracker]:
 async def _open_pools(
     stack: AsyncExitStack, networks: Mapping[Slug, Network], settings: Settings
 ) -> dict[Slug, Pool]:
-    """One pool per network, over one HTTP client."""
+    """One pool per network, over one HTTP client; what endpoints show is kept over a restart."""
     http = await stack.enter_async_context(HttpClient())
+    memories = await stack.enter_async_context(MemoryFile(settings.data_dir / ENDPOINTS_FILE))
     return {
         slug: await stack.enter_async_context(
             open_pool(
@@ -220,6 +258,8 @@ async def _open_pools(
                 network.endpoints,
                 http=http,
                 attempt_seconds=attempt_seconds(network.endpoints, settings.deadline_seconds),
+                memories=memories,
+                stale_behind=STALE_BEHIND_SLOTS if network.family == "solana" else STALE_BEHIND_BLOCKS,
             )
         )
         for slug, network in networks.items()

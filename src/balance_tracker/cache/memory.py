@@ -88,6 +88,14 @@ class MemoryCache:
         METRICS.observe_cache(self._name, "stale")
         return entry.value, self._age(entry)
 
+    def fresh[T](self, key: str, ttl_seconds: float, kind: type[T]) -> tuple[T, float] | None:
+        """A kept value younger than the ttl; see :meth:`balance_tracker.ports.Cache.fresh`."""
+        entry = self._entries.get(key)
+        if entry is None or not isinstance(entry.value, kind) or self._age(entry) >= ttl_seconds:
+            return None
+        METRICS.observe_cache(self._name, "hit")
+        return entry.value, self._age(entry)
+
     async def close(self) -> None:
         """End the loads under way and wait until they have ended."""
         tasks = [flight.task for flight in self._flights.values()]

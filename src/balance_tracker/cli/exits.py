@@ -2,10 +2,9 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from balance_tracker.core.errors import ConfigurationError, InputError, TrackerError, UpstreamError
-from balance_tracker.core.portfolio import Portfolio
 from balance_tracker.telemetry.redact import redact_text
 
 ALL_ANSWERED = 0
@@ -45,15 +44,6 @@ def complain(error: TrackerError) -> None:
 def say(text: str) -> None:
     """A line for people, on stderr."""
     print(text, file=sys.stderr)  # noqa: T201 - what is not data goes here
-
-
-def exit_code(portfolios: Iterable[Portfolio], unanswered: int = 0) -> int:
-    """0 if all networks of all addresses answered, 4 if none of any did, otherwise 3."""
-    answers = list(portfolios)
-    if all(portfolio.nothing_obtained for portfolio in answers):
-        return NOTHING_ANSWERED
-    complete = all(portfolio.complete for portfolio in answers) and unanswered == 0
-    return ALL_ANSWERED if complete else ANSWERED_IN_PART
 
 
 def _broke(error: Exception) -> int:

@@ -1,17 +1,29 @@
 """``balance-tracker networks``: what is tracked, and how its endpoints are."""
 
-import asyncio
 import sys
 
 from balance_tracker.bootstrap import running
 from balance_tracker.cli import plain
 from balance_tracker.cli.exits import ALL_ANSWERED, ANSWERED_IN_PART, NOTHING_ANSWERED
-from balance_tracker.cli.render import show_networks
+from balance_tracker.cli.render import plain_learned, show_networks
 from balance_tracker.cli.session import prepare, terminal, waiting, write
 from balance_tracker.services.catalog import NetworkView
 from balance_tracker.services.serialise import network_json
+from balance_tracker.transport.loops import run_quickly
 
-_COLUMNS = ("network", "chain_id", "tokens", "endpoint", "state", "latency_ms", "head", "last_error")
+_COLUMNS = (
+    "network",
+    "chain_id",
+    "tokens",
+    "endpoint",
+    "state",
+    "latency_ms",
+    "p95_latency_ms",
+    "head",
+    "blocks_behind",
+    "last_error",
+    "learned",
+)
 
 
 def run(*, probe: bool, as_json: bool) -> int:
@@ -27,7 +39,7 @@ def run(*, probe: bool, as_json: bool) -> int:
             return await tracker.probe() if probe else tracker.networks()
 
     with waiting("Probing endpoints…" if probe else "Opening…"):
-        views = asyncio.run(ask())
+        views = run_quickly(ask())
     if as_json:
         shapes = [network_json(view.network, view.tokens, list(view.endpoints)) for view in views]
         write(plain.as_json({"networks": shapes}))
@@ -55,8 +67,11 @@ def _text(views: tuple[NetworkView, ...]) -> str:
             endpoint.name,
             endpoint.state,
             endpoint.latency_ms,
+            endpoint.p95_latency_ms,
             endpoint.head,
+            endpoint.blocks_behind,
             endpoint.last_error,
+            plain_learned(endpoint),
         )
         for view in views
         for endpoint in view.endpoints

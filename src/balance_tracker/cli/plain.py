@@ -23,18 +23,37 @@ def as_json(body: Json | list[Json]) -> str:
     return orjson.dumps(body, option=orjson.OPT_INDENT_2).decode()
 
 
-def portfolios_json(portfolios: Sequence[Portfolio], *, several: bool) -> str:
+class JsonPages:
     """The API's object; a list of them where several addresses were asked for."""
-    shapes = [portfolio_json(portfolio) for portfolio in portfolios]
-    return as_json(shapes if several else shapes[0])
+
+    def __init__(self, *, several: bool) -> None:
+        self._several = several
+        self._empty = True
+
+    def page(self, portfolio: Portfolio) -> str:
+        """One portfolio as text, with what stands before it."""
+        text = as_json(portfolio_json(portfolio))
+        if not self._several:
+            return text + "\n"
+        start = "[" if self._empty else ","
+        self._empty = False
+        return f"{start}\n  " + text.replace("\n", "\n  ")
+
+    def end(self) -> str:
+        """What closes the list, if there is one."""
+        return "\n]\n" if self._several and not self._empty else ""
 
 
-def portfolios_csv(portfolios: Iterable[Portfolio]) -> str:
+class CsvPages:
     """One line per holding under a line of names; unknown is empty."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_CSV_COLUMNS)
-    for portfolio in portfolios:
+
+    def __init__(self) -> None:
+        self._text = io.StringIO()
+        self._writer = csv.writer(self._text, lineterminator="\n")
+        self._writer.writerow(_CSV_COLUMNS)
+
+    def page(self, portfolio: Portfolio) -> str:
+        """The lines of one portfolio, the names before the first."""
         blocks = {entry.network: entry.block.number for entry in portfolio.coverage if entry.block}
         for shape in portfolio_json(portfolio)["holdings"]:
             row = {
@@ -46,16 +65,32 @@ def portfolios_csv(portfolios: Iterable[Portfolio]) -> str:
                 "name": _harmless(shape["name"]),
                 "block_number": blocks.get(shape["network"]),
             }
-            writer.writerow(["" if row[column] is None else row[column] for column in _CSV_COLUMNS])
-    return text.getvalue().rstrip("\n")
+            self._writer.writerow(["" if row[column] is None else row[column] for column in _CSV_COLUMNS])
+        text = self._text.getvalue()
+        self._text.seek(0)
+        self._text.truncate()
+        return text
+
+    def end(self) -> str:
+        """Nothing closes the lines."""
+        return ""
 
 
-def portfolios_text(portfolios: Iterable[Portfolio]) -> str:
+class TextPages:
     """Tab-separated lines under a line of names; unknown is ``-``."""
-    lines = ["\t".join(_TEXT_COLUMNS)]
-    for portfolio in portfolios:
-        lines += ["\t".join(_text_row(portfolio, holding)) for holding in portfolio.holdings]
-    return "\n".join(lines)
+
+    def __init__(self) -> None:
+        self._head = "\t".join(_TEXT_COLUMNS) + "\n"
+
+    def page(self, portfolio: Portfolio) -> str:
+        """The lines of one portfolio, the names before the first."""
+        lines = ["\t".join(_text_row(portfolio, holding)) + "\n" for holding in portfolio.holdings]
+        head, self._head = self._head, ""
+        return head + "".join(lines)
+
+    def end(self) -> str:
+        """Nothing closes the lines."""
+        return ""
 
 
 def table_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -55,7 +55,7 @@ def show_networks(views: Sequence[NetworkView], console: Console) -> None:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name, right in (("Network", False), ("Chain", True), ("Tokens", True), ("Endpoint", False)):
         table.add_column(name, justify="right" if right else "left", no_wrap=not right)
-    for name, right in (("State", False), ("Latency", True), ("Head", True)):
+    for name, right in (("State", False), ("Latency", True), ("Head", True), ("Learned", False)):
         table.add_column(name, justify="right" if right else "left")
     for view in views:
         _add_network(table, view)
@@ -67,12 +67,17 @@ def coverage_lines(portfolio: Portfolio) -> list[Text]:
     whole = [entry for entry in portfolio.coverage if entry.status == "ok"]
     count = len(portfolio.coverage)
     lines = [_summary(len(whole), count, portfolio.coverage)]
-    lines += [_missing(entry) for entry in portfolio.coverage if entry.status != "ok"]
+    lines += missing_lines(portfolio)
     nfts = sum(entry.nfts for entry in portfolio.coverage)
     if nfts:
         lines.append(Text(f"{nfts} {_plural('NFT', nfts)} counted, not listed here.", style="dim"))
     lines += _left_out(portfolio)
     return lines
+
+
+def missing_lines(portfolio: Portfolio) -> list[Text]:
+    """One line for each network that did not answer in full, in plain words."""
+    return [_missing(entry) for entry in portfolio.coverage if entry.status != "ok"]
 
 
 def readable_amount(amount: Decimal) -> str:
@@ -166,7 +171,7 @@ def _missing(entry: NetworkCoverage) -> Text:
     if entry.status == "failed":
         return line.append(f" failed, so its balances are not known: {reason}.", style="red")
     if entry.status == "stale":
-        age = _age(entry.age_seconds)
+        age = _age(int(entry.age_seconds))
         return line.append(f" is shown as it was {age} ago, because now: {reason}.", style="yellow")
     failures = entry.failures
     named = [
@@ -213,19 +218,51 @@ def _add_network(table: Table, view: NetworkView) -> None:
         )
 
 
-def _endpoint_cells(endpoint: EndpointHealth | None) -> tuple[Text, Text, Text, Text]:
+def _endpoint_cells(endpoint: EndpointHealth | None) -> tuple[Text, ...]:
     if endpoint is None:
-        return Text("-"), Text("-"), Text("-"), Text("-")
+        return (Text("-"),) * 5
     state = Text(endpoint.state.replace("_", " "), style=_STATE_STYLES.get(endpoint.state, ""))
     if endpoint.last_error and endpoint.state != "healthy":
         state.append(f" ({endpoint.last_error})", style="dim")
-    latency = "-" if endpoint.latency_ms is None else f"{endpoint.latency_ms} ms"
+    if endpoint.retry_in_seconds and endpoint.state != "healthy":
+        state.append(f" again in {endpoint.retry_in_seconds} s", style="dim")
     return (
         Text(endpoint.name),
         state,
-        Text(latency),
-        Text("-" if endpoint.head is None else str(endpoint.head)),
+        _latency(endpoint),
+        _head(endpoint),
+        Text(_one_line(plain_learned(endpoint)) or "-", style="dim"),
     )
+
+
+def _latency(endpoint: EndpointHealth) -> Text:
+    """The median, and beside it what 95 of 100 answers stay under."""
+    if endpoint.latency_ms is None:
+        return Text("-")
+    text = Text(f"{endpoint.latency_ms} ms")
+    if endpoint.p95_latency_ms is not None and endpoint.p95_latency_ms > endpoint.latency_ms:
+        text.append(f" (95 %: {endpoint.p95_latency_ms} ms)", style="dim")
+    return text
+
+
+def _head(endpoint: EndpointHealth) -> Text:
+    if endpoint.head is None:
+        return Text("-")
+    text = Text(str(endpoint.head))
+    if endpoint.blocks_behind:
+        text.append(f" (-{endpoint.blocks_behind})", style="yellow")
+    return text
+
+
+def plain_learned(endpoint: EndpointHealth) -> str:
+    """What an endpoint has shown and how it failed, in one line.
+
+    >>> plain_learned(EndpointHealth("a", "healthy", 1, 1, 1, 0, None, None, {"batch_limit": "3"}))
+    'batch_limit 3'
+    """
+    shown = [f"{name} {value}" for name, value in endpoint.learned.items()]
+    failed = [f"{code} x{count}" for code, count in endpoint.errors.items()]
+    return ", ".join([*shown, *failed])
 
 
 def _age(seconds: int) -> str:

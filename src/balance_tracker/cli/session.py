@@ -1,11 +1,13 @@
 """What the commands share: an open tracker, quiet logs, and a line while people wait."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 
 from rich.console import Console
+from rich.live import Live
+from rich.spinner import Spinner
 
 from balance_tracker.bootstrap import load_settings
 from balance_tracker.settings import Settings
@@ -30,18 +32,33 @@ def terminal() -> Console:
 
 
 def write(text: str) -> None:
-    """Data to stdout; a character that the terminal can't show becomes ``?``."""
+    """Data to stdout, as a line; a character that the terminal can't show becomes ``?``."""
+    put(f"{text}\n")
+
+
+def put(text: str) -> None:
+    """Data to stdout as it is, but for characters that can't be shown."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(text)
     sys.stdout.flush()
 
 
 @contextmanager
-def waiting(text: str) -> Iterator[None]:
-    """A moving line on stderr while something takes time, if a terminal is there to see it."""
+def waiting(text: str) -> Iterator[Callable[[str], None]]:
+    """A moving line on stderr while something takes time, if a terminal is there to see it.
+
+    What it gives takes another text for the line.
+    """
     if not sys.stderr.isatty():
-        yield
+        yield _unseen
         return
-    with Console(stderr=True, markup=False, emoji=False, highlight=False).status(text):
-        yield
+    console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+    spinner = Spinner("dots", text, style="status.spinner")
+    # Data goes to stdout meanwhile, which is none of the line's business.
+    with Live(spinner, console=console, transient=True, redirect_stdout=False, redirect_stderr=False):
+        yield lambda other: spinner.update(text=other)
+
+
+def _unseen(_text: str) -> None:
+    """Nobody is there to see it."""

@@ -1,6 +1,5 @@
 """``balance-tracker tokens``: the listed tokens."""
 
-import asyncio
 import sys
 from collections.abc import Sequence
 
@@ -16,6 +15,7 @@ from balance_tracker.core.assets import Asset
 from balance_tracker.services.catalog import MOST_PER_PAGE
 from balance_tracker.services.serialise import Json, token_json
 from balance_tracker.services.token_refresh import TokenChange, TokenListDiff, TokenObjection
+from balance_tracker.transport.loops import run_quickly
 
 _COLUMNS = ("network", "symbol", "name", "decimals", "trust", "contract_address")
 
@@ -43,7 +43,7 @@ def show_list(networks: Sequence[str], query: str | None, *, as_json: bool) -> i
         return found, chain_ids
 
     with waiting("Reading the lists…"):
-        tokens, chain_ids = asyncio.run(ask())
+        tokens, chain_ids = run_quickly(ask())
     if as_json:
         shapes = [token_json(token, chain_ids[token.network]) for token in tokens]
         write(plain.as_json({"tokens": shapes, "next_cursor": None}))
@@ -68,7 +68,7 @@ def refresh(sources: Sequence[str], *, keep: bool, as_json: bool) -> int:
             return await tracker.refresh_tokens(sources, keep=keep)
 
     with waiting("Checking tokens on chain…"):
-        difference = asyncio.run(ask())
+        difference = run_quickly(ask())
     write(
         plain.as_json(_difference_json(difference)) if as_json else "\n".join(_difference_lines(difference))
     )

@@ -39,11 +39,17 @@ class AddressBook:
             InputError: It is no address and no name; the hint says what would be.
             UpstreamError: A name could not be looked up.
         """
+        return self.told(text) or await self._resolve_name(text.strip())
+
+    def told(self, text: str) -> Owner | None:
+        """The owner, as far as the text alone tells; ``None`` for a name, which must be looked up.
+
+        Raises:
+            InputError: It is no address and no name; the hint says what would be.
+        """
         text = text.strip()
         _refuse_odd(text)
-        if self._is_name(text):
-            return await self._resolve_name(text)
-        return self.parse(text)
+        return None if self._is_name(text) else self.parse(text)
 
     def parse(self, text: str) -> Owner:
         """The owner of an address, without names.

@@ -8,23 +8,18 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from balance_tracker.core.blocks import At
-from balance_tracker.core.errors import InputError, TrackerError, UpstreamError
+from balance_tracker.core.errors import InputError, UpstreamError
 from balance_tracker.core.ids import Address, Slug
 from balance_tracker.core.networks import Network
 from balance_tracker.core.portfolio import Balance, Excluded, Holding, Portfolio
 from balance_tracker.ports import Cache, NameService
 from balance_tracker.services import questions
 from balance_tracker.services.addresses import AddressBook, Owner
+from balance_tracker.services.coverage import NetworkAnswer
+from balance_tracker.services.naming import NAME_GRACE_SECONDS, OwnerNames
 from balance_tracker.services.questions import Question
-from balance_tracker.services.reading import Deadline, NetworkAnswer, NetworkReading
+from balance_tracker.services.reading import Deadline, NetworkReading
 from balance_tracker.services.spam import judged
-from balance_tracker.telemetry.logging import get_logger
-
-NAME_TTL_SECONDS = 3600.0
-NAME_GRACE_SECONDS = 1.0
-"""How long a finished answer waits for the owner's name, which is only for display."""
-
-_log = get_logger(__name__)
 
 
 class PortfolioService:
@@ -54,8 +49,7 @@ class PortfolioService:
         self._networks = networks
         self._readings = readings
         self._book = book
-        self._names = names
-        self._cache = cache
+        self._names = OwnerNames(names, cache)
         self._deadline_seconds = deadline_seconds
         self._now = now
 
@@ -91,7 +85,7 @@ class PortfolioService:
         slugs = [
             questions.find_network(slug, self._networks).slug for slug in questions.split_words(networks)
         ]
-        owner = await self._resolve(address, deadline)
+        owner = await resolved(self._book, address, deadline)
         chosen = questions.choose_networks(owner, slugs, self._networks)
         question = Question(
             owner=owner,
@@ -103,15 +97,6 @@ class PortfolioService:
             min_value=least,
         )
         return await self._answer(question, deadline)
-
-    async def _resolve(self, address: str, deadline: Deadline) -> Owner:
-        try:
-            async with asyncio.timeout_at(deadline.end):
-                return await self._book.resolve(address)
-        except TimeoutError:
-            raise UpstreamError(
-                "The name could not be looked up within the deadline.", code="timed_out"
-            ) from None
 
     async def _answer(self, question: Question, deadline: Deadline) -> Portfolio:
         async with asyncio.TaskGroup() as group:
@@ -147,31 +132,33 @@ class PortfolioService:
         Where the names' own network is read for this answer, that read looks for a name on
         its way: it is waited for, and if it failed nothing more is asked of that network.
         """
-        if owner.name is not None or self._names is None or owner.family != "evm":
+        if not self._names.needed(owner):
             return owner.name
-        riding = tasks.get(self._names.network.slug)
+        riding = tasks.get(self._names.network) if self._names.network is not None else None
         if riding is not None:
             await asyncio.wait([riding])
             if _failed(riding.result()):
                 return None
         with suppress(TimeoutError):
             async with asyncio.timeout_at(deadline.end):
-                return await self._kept_name(self._names, owner.address)
+                return await self._names.name_of(owner.address)
         return None
 
-    async def _kept_name(self, names: NameService, address: Address) -> str | None:
-        async def look_up() -> str | None:
-            return await names.name_of(address)
 
-        try:
-            name, _ = await self._cache.get_or_load(f"name|{address}", NAME_TTL_SECONDS, look_up, _always)
-        except TrackerError as error:
-            _log.info("name_lookup_failed", code=error.code, detail=error.message)
-        except Exception as error:  # noqa: BLE001 - a name is only for display and harms no answer
-            _log.exception("name_lookup_broke", error=error)
-        else:
-            return name
-        return None
+async def resolved(book: AddressBook, address: str, deadline: Deadline) -> Owner:
+    """The owner that a text means, within the deadline.
+
+    Raises:
+        InputError: It is no address and no name.
+        UpstreamError: It is a name that could not be looked up.
+    """
+    try:
+        async with asyncio.timeout_at(deadline.end):
+            return await book.resolve(address)
+    except TimeoutError:
+        raise UpstreamError(
+            "The name could not be looked up within the deadline.", code="timed_out"
+        ) from None
 
 
 def compose(
@@ -181,10 +168,9 @@ def compose(
     holdings: list[Holding] = []
     excluded: list[Excluded] = []
     mirrors = {(network.slug, mirror) for network in question.networks for mirror in network.mirrors}
-    for balance in (balance for answer in answers for balance in sorted(answer.balances, key=_order)):
-        if balance.raw_amount == 0 and balance.asset.contract_address not in question.tokens:
-            continue
-        holding = Holding(replace(balance, asset=judged(balance.asset)))
+    for balance in (balance for answer in answers for balance in _shown(answer, question.tokens)):
+        asset = judged(balance.asset)
+        holding = Holding(balance if asset is balance.asset else replace(balance, asset=asset))
         reason = _reason_to_exclude(holding, question, mirrors)
         if reason is None:
             holdings.append(holding)
@@ -199,6 +185,16 @@ def compose(
         taken_at=taken_at,
         excluded=tuple(excluded),
     )
+
+
+def _shown(answer: NetworkAnswer, tokens: Sequence[Address]) -> list[Balance]:
+    """What is held, and what was asked for by name even at zero, in the order of answers."""
+    shown = [
+        balance
+        for balance in answer.balances
+        if balance.raw_amount or balance.asset.contract_address in tokens
+    ]
+    return sorted(shown, key=_order)
 
 
 def _reason_to_exclude(
@@ -223,10 +219,6 @@ def _network_answer(result: NetworkAnswer | InputError) -> NetworkAnswer:
     if isinstance(result, InputError):
         raise result
     return result
-
-
-def _always(_name: str | None) -> bool:
-    return True
 
 
 def _failed(answer: NetworkAnswer | InputError) -> bool:

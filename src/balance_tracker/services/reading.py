@@ -1,4 +1,4 @@
-"""One network read for one owner: from the cache, from the chain, or the last good answer.
+"""One network read for one owner or for many: from the cache, from the chain, or the last good answer.
 
 Whatever happens here ends as a coverage entry; only a caller's mistake is raised.
 """
@@ -8,36 +8,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from balance_tracker.core.assets import Asset, native_asset, unlisted_token
+from balance_tracker.core.assets import Asset
 from balance_tracker.core.blocks import At
 from balance_tracker.core.errors import InputError, UpstreamError
 from balance_tracker.core.ids import Address, Slug, shorten
-from balance_tracker.core.portfolio import (
-    AssetFailure,
-    Balance,
-    FailureCode,
-    NetworkCoverage,
-    NetworkError,
-    Reading,
-    Status,
-)
+from balance_tracker.core.portfolio import NetworkError, Reading, Status
 from balance_tracker.ports import Cache, ChainReader
+from balance_tracker.services.coverage import NetworkAnswer, NetworkCoverages, elapsed_ms, usable
 from balance_tracker.telemetry.logging import get_logger
 from balance_tracker.telemetry.metrics import METRICS
-from balance_tracker.telemetry.redact import redact_text
 
 PARTIAL_TTL_SECONDS = 5.0
 """An answer with gaps is kept this long at most, so that a recovery is soon seen."""
 
 _log = get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkAnswer:
-    """What one network adds to a portfolio; no balances when it failed."""
-
-    balances: tuple[Balance, ...]
-    coverage: NetworkCoverage
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +54,7 @@ class NetworkReading:
     ) -> None:
         self._reader = reader
         self._network = reader.network
-        self._listed = tuple(listed)
-        self._by_contract: dict[Address | None, Asset] = {asset.contract_address: asset for asset in listed}
+        self._coverages = NetworkCoverages(reader.network, listed)
         self._cache = cache
         self._ttl_seconds = ttl_seconds
 
@@ -90,41 +73,123 @@ class NetworkReading:
             InputError: A block was asked for that this network does not have.
         """
         started = asyncio.get_running_loop().time()
-        assets = self._assets(tokens)
+        assets = self._coverages.assets(tokens, mark_asked=self._network.family == "solana")
         key = _key(self._network.slug, owner, tokens, at)
         try:
             reading, age = await self._read(key, owner, assets, at, deadline)
-            answer = self._answered(reading, age, started)
+            answer = self._coverages.answered(reading, age, started)
         except InputError as error:
-            if isinstance(at, int):
-                raise
-            answer = self._failed(assets, NetworkError(error.code, error.message, retryable=False), started)
+            answer = self._coverages.failed(assets, _not_for_the_caller(error, at), started)
         except Exception as error:  # noqa: BLE001 - the edge of one network's task: the others go on
-            answer = self._last_good(key, assets, self._explained(error), started)
+            why = self._coverages.explained(error)
+            answer = self._last_good(key, why, started) or self._coverages.failed(assets, why, started)
         self._record(owner, answer)
         return answer
+
+    async def answer_many(
+        self, owners: Sequence[Address], tokens: Sequence[Address], at: At, deadline: Deadline
+    ) -> list[NetworkAnswer]:
+        """Balances and coverage of many owners, read as one matrix; never later than the deadline.
+
+        An owner whose answer is kept and fresh is answered from the cache. What is read here is
+        not kept: the cache holds the addresses that people look at, is far smaller than a batch,
+        and would lose all of them to addresses that nobody asks for again while they are fresh.
+
+        Args:
+            owners: Whose holdings, each once; the answers come in their order.
+            tokens: Contract addresses asked for by name, listed or not.
+            at: The block or time.
+            deadline: When to stop.
+
+        Raises:
+            InputError: A block was asked for that this network does not have.
+        """
+        started = asyncio.get_running_loop().time()
+        keys = {owner: _key(self._network.slug, owner, tokens, at) for owner in owners}
+        found = {owner: self._fresh(key, started) for owner, key in keys.items()}
+        unread = [owner for owner, answer in found.items() if answer is None]
+        if unread:
+            assets = self._coverages.assets(tokens, mark_asked=True)
+            results = await self._read_many(unread, assets, at, deadline)
+            found |= self._matrix_answers(results, keys, assets, started)
+        answers = [answer for answer in found.values() if answer is not None]
+        self._record_many(answers, started)
+        return answers
 
     async def _read(
         self, key: str, owner: Address, assets: tuple[Asset, ...], at: At, deadline: Deadline
     ) -> tuple[Reading, float]:
-        if at is not None and self._network.family == "solana":
-            raise UpstreamError(
-                "Solana endpoints keep no past balances.", code="history_unavailable", retryable=False
-            )
+        self._refuse_past_of_solana(at)
 
         async def load() -> Reading:
             try:
                 reading = await self._reader.read(owner, assets, at, deadline.wrap_up)
             except UpstreamError as error:
                 raise self._no_such_block(error, at) from error
-            return _usable(reading)
+            return usable(reading)
 
         async with asyncio.timeout_at(deadline.end):
             reading, age = await self._cache.get_or_load(key, self._ttl_seconds, load, _always)
             if reading.failures and age > PARTIAL_TTL_SECONDS:
                 ttl = min(self._ttl_seconds, PARTIAL_TTL_SECONDS)
                 reading, age = await self._cache.get_or_load(key, ttl, load, _always)
-        return self._as_listed(reading), age
+        return self._coverages.as_listed(reading), age
+
+    async def _read_many(
+        self, owners: Sequence[Address], assets: tuple[Asset, ...], at: At, deadline: Deadline
+    ) -> dict[Address, Reading | NetworkError]:
+        """A reading of each owner, or why there is none; only one of them tells shared requests."""
+        try:
+            self._refuse_past_of_solana(at)
+            async with asyncio.timeout_at(deadline.end):
+                results = await self._reader.read_many(owners, assets, at, deadline.wrap_up)
+            return dict(zip(owners, map(self._one_of_many, results), strict=True))
+        except InputError as error:
+            whole = _not_for_the_caller(error, at)
+        except Exception as error:  # the edge of one network's task: the others go on
+            mistake = self._no_such_block(error, at) if isinstance(error, UpstreamError) else error
+            if isinstance(mistake, InputError):
+                raise mistake from error
+            whole = self._coverages.explained(mistake)
+        return {**dict.fromkeys(owners, replace(whole, requests=0)), owners[0]: whole}
+
+    def _one_of_many(self, result: Reading | UpstreamError) -> Reading | NetworkError:
+        if isinstance(result, UpstreamError):
+            return self._coverages.explained(result)
+        try:
+            return self._coverages.as_listed(usable(result, without_zeros=True))
+        except UpstreamError as error:
+            return replace(self._coverages.explained(error), requests=result.requests)
+
+    def _matrix_answers(
+        self,
+        results: dict[Address, Reading | NetworkError],
+        keys: dict[Address, str],
+        assets: tuple[Asset, ...],
+        started: float,
+    ) -> dict[Address, NetworkAnswer]:
+        """The results as answers; owners who failed for one reason share the list of what failed."""
+        answers: dict[Address, NetworkAnswer] = {}
+        failed: dict[tuple[str, str], NetworkAnswer] = {}
+        for owner, result in results.items():
+            if isinstance(result, Reading):
+                answers[owner] = self._coverages.answered(result, 0.0, started)
+                continue
+            kept = self._last_good(keys[owner], result, started)
+            if kept is None:
+                reason = (result.code, result.detail)
+                if reason not in failed:
+                    failed[reason] = self._coverages.failed(assets, result, started)
+                coverage = failed[reason].coverage
+                kept = NetworkAnswer((), replace(coverage, requests=result.requests, error=result))
+            answers[owner] = kept
+        return answers
+
+    def _refuse_past_of_solana(self, at: At) -> None:
+        if at is not None and self._network.family == "solana":
+            raise UpstreamError(
+                "Solana endpoints keep no past balances.", code="history_unavailable", retryable=False
+            )
 
     def _no_such_block(self, error: UpstreamError, at: At) -> UpstreamError | InputError:
         """The caller's mistake if it is the block that they named, otherwise the error as it is."""
@@ -136,108 +201,17 @@ class NetworkReading:
             hint="Give a block that exists, or a time.",
         )
 
-    def _explained(self, error: Exception) -> NetworkError:
-        """Why the network is missing, without secrets; what nobody foresaw is logged in full."""
-        if isinstance(error, UpstreamError):
-            return NetworkError(error.code, redact_text(error.message), error.retryable, error.requests)
-        if isinstance(error, TimeoutError):
-            return NetworkError(
-                "timed_out", "The network did not answer within the deadline.", retryable=True
-            )
-        _log.exception("network_read_broke", network=self._network.slug, exc_info=error)
-        return NetworkError("internal_error", "The network could not be read.", retryable=False)
-
-    def _assets(self, tokens: Sequence[Address]) -> tuple[Asset, ...]:
-        """The listed tokens and those asked for by name, each once.
-
-        On Solana the asked ones go as ``unknown``, which has the reader show them at zero.
-        """
-        asked: dict[Address, Asset] = {}
-        for token in tokens:
-            listed = self._by_contract.get(token)
-            if listed is None:
-                asked[token] = unlisted_token(self._network, token)
-            elif self._network.family == "solana":
-                asked[token] = replace(listed, trust="unknown")
-        kept = (asset for asset in self._listed if asset.contract_address not in asked)
-        return (*kept, *asked.values())
-
-    def _as_listed(self, reading: Reading) -> Reading:
-        """The reading with the catalog's own word on the assets that it has."""
-        if self._network.family != "solana":
-            return reading
-        balances = (replace(balance, asset=self._own(balance.asset)) for balance in reading.balances)
-        failures = (replace(failure, asset=self._own(failure.asset)) for failure in reading.failures)
-        return replace(reading, balances=tuple(balances), failures=tuple(failures))
-
-    def _own(self, asset: Asset) -> Asset:
-        return self._by_contract.get(asset.contract_address, asset)
-
-    def _answered(self, reading: Reading, age: float, started: float) -> NetworkAnswer:
-        status: Status = "partial" if reading.failures else "ok"
-        return NetworkAnswer(reading.balances, self._coverage(reading, status, age, started))
-
-    def _last_good(
-        self, key: str, assets: tuple[Asset, ...], error: NetworkError, started: float
-    ) -> NetworkAnswer:
-        kept = self._cache.last_good(key, Reading)
-        if kept is None:
-            return self._failed(assets, error, started)
+    def _fresh(self, key: str, started: float) -> NetworkAnswer | None:
+        """What is kept and would do for one owner too."""
+        kept = self._cache.fresh(key, self._ttl_seconds, Reading)
+        if kept is None or (kept[0].failures and kept[1] > PARTIAL_TTL_SECONDS):
+            return None
         reading, age = kept
-        reading = self._as_listed(reading)
-        coverage = self._coverage(reading, "stale", age, started)
-        return NetworkAnswer(reading.balances, replace(coverage, stale=True, error=error))
+        return self._coverages.answered(self._coverages.as_listed(reading), age, started)
 
-    def _coverage(self, reading: Reading, status: Status, age: float, started: float) -> NetworkCoverage:
-        cached = age > 0
-        return NetworkCoverage(
-            network=self._network.slug,
-            chain_id=self._network.chain_id,
-            status=status,
-            block=reading.block,
-            cached=cached,
-            stale=False,
-            endpoint=reading.endpoint,
-            requests=0 if cached else reading.requests,
-            elapsed_ms=_elapsed_ms(started),
-            asked=reading.asked,
-            answered=reading.asked - len(reading.failures),
-            failures=tuple(
-                replace(failure, reason=redact_text(failure.reason)) for failure in reading.failures
-            ),
-            nfts=reading.nfts,
-            age_seconds=int(age),
-        )
-
-    def _failed(self, assets: tuple[Asset, ...], error: NetworkError, started: float) -> NetworkAnswer:
-        """Nothing is known: every asset asked is listed as failed, and no block is named."""
-        asked = self._asked_of_failed(assets)
-        code = FailureCode(error.code) if error.code in _ASSET_CODES else FailureCode.ENDPOINT_FAILED
-        return NetworkAnswer(
-            (),
-            NetworkCoverage(
-                network=self._network.slug,
-                chain_id=self._network.chain_id,
-                status="failed",
-                block=None,
-                cached=False,
-                stale=False,
-                endpoint=None,
-                requests=error.requests,
-                elapsed_ms=_elapsed_ms(started),
-                asked=len(asked),
-                answered=0,
-                failures=tuple(AssetFailure(asset, code, error.detail) for asset in asked),
-                error=error,
-            ),
-        )
-
-    def _asked_of_failed(self, assets: tuple[Asset, ...]) -> tuple[Asset, ...]:
-        """On Solana only the coin and the tokens asked by name: listed ones just name what is found."""
-        native = native_asset(self._network)
-        if self._network.family == "solana":
-            return (native, *(asset for asset in assets if asset.trust == "unknown"))
-        return (native, *assets)
+    def _last_good(self, key: str, error: NetworkError, started: float) -> NetworkAnswer | None:
+        kept = self._cache.last_good(key, Reading)
+        return None if kept is None else self._coverages.stale(*kept, error, started)
 
     def _record(self, owner: Address, answer: NetworkAnswer) -> None:
         coverage = answer.coverage
@@ -257,24 +231,40 @@ class NetworkReading:
             detail=coverage.error.detail if coverage.error else None,
         )
 
+    def _record_many(self, answers: Sequence[NetworkAnswer], started: float) -> None:
+        """One line and one observation for a matrix, however many owners it has."""
+        coverages = [answer.coverage for answer in answers]
+        if not coverages:
+            return
+        statuses = {coverage.status for coverage in coverages}
+        status: Status = coverages[0].status if len(statuses) == 1 else "partial"
+        seconds = elapsed_ms(started) / 1000
+        METRICS.observe_read(self._network.slug, status, seconds)
+        error = next((coverage.error for coverage in coverages if coverage.error is not None), None)
+        log = _log.info if error is None else _log.warning
+        log(
+            "network_read_many",
+            network=self._network.slug,
+            owners=len(coverages),
+            status=status,
+            cached_owners=sum(coverage.cached for coverage in coverages),
+            failed_owners=sum(coverage.status == "failed" for coverage in coverages),
+            requests=sum(coverage.requests for coverage in coverages),
+            elapsed_seconds=seconds,
+            code=error.code if error else None,
+            detail=error.detail if error else None,
+        )
 
-_ASSET_CODES = frozenset(code.value for code in FailureCode)
 
-
-def _usable(reading: Reading) -> Reading:
-    """A reading of a real block in which at least one asset answered.
+def _not_for_the_caller(error: InputError, at: At) -> NetworkError:
+    """A mistake about the block, as the network's error unless the caller named that block.
 
     Raises:
-        UpstreamError: None did, so nothing is known and no block stands for it.
+        InputError: They did.
     """
-    try:
-        _ = reading.block.as_of
-    except (ValueError, OverflowError, OSError):
-        raise UpstreamError("The block's time is not a time.", code="malformed") from None
-    if reading.balances or not reading.failures:
-        return reading
-    first = reading.failures[0]
-    raise UpstreamError(f"Not one asset answered: {first.reason}", code=first.code.value)
+    if isinstance(at, int):
+        raise error
+    return NetworkError(error.code, error.message, retryable=False)
 
 
 def _always(_reading: Reading) -> bool:
@@ -285,7 +275,3 @@ def _always(_reading: Reading) -> bool:
 def _key(slug: Slug, owner: Address, tokens: Sequence[Address], at: At) -> str:
     moment = at.isoformat() if isinstance(at, datetime) else str(at)
     return "|".join(("balances", slug, owner, moment, *sorted(tokens)))
-
-
-def _elapsed_ms(started: float) -> int:
-    return round((asyncio.get_running_loop().time() - started) * 1000)

@@ -107,18 +107,27 @@ class SolanaClient:
         Raises:
             UpstreamError: The endpoint can't list them, or serves another network.
         """
+        [listing] = await self.list_of_each([owner], genesis, min_slot)
+        if isinstance(listing, UpstreamError):
+            raise listing
+        return listing
+
+    async def list_of_each(
+        self, owners: Sequence[Address], genesis: str, min_slot: int
+    ) -> list[Listing | UpstreamError]:
+        """The accounts of each owner, or why they can't be listed; arguments are as for one owner.
+
+        Raises:
+            UpstreamError: The endpoint answered nothing, or serves another network.
+        """
         check = not self._session.endpoint.chain_verified
-        listing = [_list_call(owner, program, min_slot) for program in TOKEN_PROGRAMS]
+        listing = [_list_call(owner, program, min_slot) for owner in owners for program in TOKEN_PROGRAMS]
         calls = [*listing, *([RpcCall("getGenesisHash")] if check else [])]
         replies = await self._ask_at_slot(calls)
         if check:
-            check_genesis(self._session, replies[len(TOKEN_PROGRAMS)], genesis)
-        slots, found = [], []
-        for program, reply in zip(TOKEN_PROGRAMS, replies, strict=False):
-            slot, value = with_context(reply)
-            slots.append(slot)
-            found += [_found(item, program) for item in list_of(value)]
-        return Listing(min(slots), max(slots), tuple(found))
+            check_genesis(self._session, replies[len(listing)], genesis)
+        each = len(TOKEN_PROGRAMS)
+        return [_listing(replies[at : at + each]) for at in range(0, len(listing), each)]
 
     async def read_accounts(self, leading: Sequence[str], rest: Sequence[str], min_slot: int) -> AccountsAt:
         """Accounts read together: all of ``leading`` at one slot, ``rest`` at that or a near one.
@@ -145,7 +154,7 @@ class SolanaClient:
 
     async def _ask_parts(self, keys: Sequence[str], min_slot: int) -> list[_Part]:
         while True:
-            limit = self._key_limit
+            limit = self.key_limit
             chunks = [keys[at : at + limit - 1] for at in range(0, len(keys), limit - 1)]
             replies = await self._ask_at_slot([_accounts_call(chunk, min_slot) for chunk in chunks])
             refusals = [reply for reply in replies if _too_many_keys(reply)]
@@ -153,7 +162,8 @@ class SolanaClient:
                 return [_part(chunk, reply) for chunk, reply in zip(chunks, replies, strict=True)]
 
     @property
-    def _key_limit(self) -> int:
+    def key_limit(self) -> int:
+        """How many accounts the endpoint takes in one call, the clock among them."""
         return int(self._session.endpoint.learned.get("max_accounts", MOST_KEYS))
 
     def _learn_key_limit(self, message: str, refused: int) -> bool:
@@ -212,6 +222,19 @@ def _list_call(owner: Address, program: str, min_slot: int) -> RpcCall:
     """Only the mint of each account is asked for: its state is read later, at the block."""
     options = _options(min_slot, longest_bytes=_ADDRESS_BYTES)
     return RpcCall("getTokenAccountsByOwner", [owner, {"programId": program}, options])
+
+
+def _listing(replies: Sequence[RpcReply]) -> Listing | UpstreamError:
+    """The accounts of one owner, of one reply for each token program."""
+    slots, found = [], []
+    try:
+        for program, reply in zip(TOKEN_PROGRAMS, replies, strict=True):
+            slot, value = with_context(reply)
+            slots.append(slot)
+            found += [_found(item, program) for item in list_of(value)]
+    except UpstreamError as error:
+        return error
+    return Listing(min(slots), max(slots), tuple(found))
 
 
 def _accounts_call(keys: Sequence[str], min_slot: int) -> RpcCall:

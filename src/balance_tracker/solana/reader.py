@@ -7,10 +7,16 @@ their mints and unknown mints' metadata together, no earlier than the first answ
 The block is that of the balances. With more accounts than one ``getMultipleAccounts``
 takes, the calls are asked again (3 times at most) until they agree on a slot; should
 they never agree, the block named is the lowest slot of them.
+
+Of many owners, ten are listed in one request, and those whose accounts together fit one
+``getMultipleAccounts`` are read with one: empty wallets by the hundred, common ones a few at
+a time. An owner who fails in company is read alone before it is given up.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import batched
 
 from balance_tracker.core.assets import Asset
 from balance_tracker.core.blocks import At, BlockRef
@@ -19,9 +25,17 @@ from balance_tracker.core.ids import Address
 from balance_tracker.core.networks import Network
 from balance_tracker.core.portfolio import Reading
 from balance_tracker.ports import EndpointHealth
-from balance_tracker.solana.client import COMMITMENT, FoundAccount, Listing, SolanaClient, check_genesis
+from balance_tracker.solana.client import (
+    COMMITMENT,
+    AccountsAt,
+    FoundAccount,
+    Listing,
+    SolanaClient,
+    check_genesis,
+)
 from balance_tracker.solana.holdings import HoldingsOf
 from balance_tracker.solana.names import Names
+from balance_tracker.solana.packs import Wanted, packs, shared, with_requests
 from balance_tracker.solana.programs import metaplex_metadata_address
 from balance_tracker.solana.replies import endpoint_error
 from balance_tracker.transport.jsonrpc import RpcCall, RpcError
@@ -31,6 +45,10 @@ STALE_BEHIND_SLOTS = 150
 MOST_METADATA_KEYS = 400
 """Most names asked in one read; a wallet with more unknown mints learns the rest in later reads."""
 
+OWNERS_PER_REQUEST = 10
+"""Owners listed together: 20 calls, which endpoints take in one batch."""
+
+GROUPS_AT_ONCE = 4
 PROBE_SECONDS = 10.0
 
 
@@ -51,19 +69,36 @@ class SolanaReader:
         Raises:
             UpstreamError: No endpoint answered; ``history_unavailable`` for any ``at`` but the latest.
         """
-        if at is not None:
-            raise UpstreamError(
-                "Solana's endpoints keep no past state of accounts.",
-                code="history_unavailable",
-                hint="Ask Solana without a block or time.",
-                retryable=False,
-            )
-        by_mint = {asset.contract_address: asset for asset in assets if asset.contract_address is not None}
+        _refuse_past(at)
+        by_mint = _by_mint(assets)
 
         async def operation(session: Session) -> Reading:
-            return await self._read_once(session, owner, by_mint, deadline)
+            [reading] = await self._read_group(session, [owner], by_mint, deadline)
+            if isinstance(reading, UpstreamError):
+                raise reading
+            return reading
 
         return await self._pool.run(operation, deadline)
+
+    async def read_many(
+        self, owners: Sequence[Address], assets: Sequence[Asset], at: At, deadline: float
+    ) -> Sequence[Reading | UpstreamError]:
+        """See :meth:`balance_tracker.ports.ChainReader.read_many`; zeros that were found stay in it.
+
+        Raises:
+            UpstreamError: ``history_unavailable`` for any ``at`` but the latest.
+        """
+        _refuse_past(at)
+        by_mint = _by_mint(assets)
+        free = asyncio.Semaphore(GROUPS_AT_ONCE)
+
+        async def read(group: tuple[Address, ...]) -> list[Reading | UpstreamError]:
+            async with free:
+                return await self._read_together(group, by_mint, deadline)
+
+        async with asyncio.TaskGroup() as running:
+            tasks = [running.create_task(read(group)) for group in batched(owners, OWNERS_PER_REQUEST)]
+        return [result for task in tasks for result in task.result()]
 
     async def probe(self) -> None:
         """Ask every endpoint for its genesis hash and slot."""
@@ -84,38 +119,120 @@ class SolanaReader:
         """What is known of each endpoint, best first."""
         return self._pool.health()
 
-    async def _read_once(
-        self, session: Session, owner: Address, assets: dict[Address, Asset], deadline: float
-    ) -> Reading:
+    async def _read_together(
+        self, owners: Sequence[Address], assets: Mapping[Address, Asset], deadline: float
+    ) -> list[Reading | UpstreamError]:
+        """A group of owners in common requests; then alone those who failed, unless none is answered."""
+
+        async def operation(session: Session) -> list[Reading | UpstreamError]:
+            results = await self._read_group(session, owners, assets, deadline)
+            errors = [result for result in results if isinstance(result, UpstreamError)]
+            if len(errors) == len(results):
+                raise errors[0]
+            return results
+
+        try:
+            results = await self._pool.run(operation, deadline)
+        except UpstreamError as error:
+            results = [error, *(shared(error) for _ in owners[1:])]
+        for place, result in enumerate(results):
+            if isinstance(result, Reading) or len(owners) == 1 or not result.retryable:
+                continue
+            results[place] = await self._read_alone(owners[place], assets, deadline, result)
+            if not any(isinstance(one, Reading) for one in results):
+                break  # the endpoints fail, not the owner
+        return results
+
+    async def _read_alone(
+        self, owner: Address, assets: Mapping[Address, Asset], deadline: float, before: UpstreamError
+    ) -> Reading | UpstreamError:
+        try:
+            reading = await self.read(owner, tuple(assets.values()), None, deadline)
+        except UpstreamError as error:
+            error.requests += before.requests
+            return error
+        return replace(reading, requests=reading.requests + before.requests)
+
+    async def _read_group(
+        self,
+        session: Session,
+        owners: Sequence[Address],
+        assets: Mapping[Address, Asset],
+        deadline: float,
+    ) -> list[Reading | UpstreamError]:
+        """Owners through one endpoint; the first who is answered tells the requests.
+
+        Raises:
+            UpstreamError: The endpoint answered nothing, or serves another network.
+        """
         client = SolanaClient(session, deadline)
-        listing = await client.list_token_accounts(owner, self._genesis, min_slot=self._pool.floor)
-        self._saw_slot(session, listing.slot)
-        unheld = self._asked_by_name(assets, listing.accounts)
-        # Accounts of one mint side by side, so that they mostly come with one call.
-        by_mint = sorted(listing.accounts, key=lambda found: found.mint)
-        accounts = await client.read_accounts(
-            leading=[owner, *(found.address for found in by_mint)],
-            rest=self._facts(assets, listing.accounts, unheld),
-            min_slot=max(listing.slot, self._pool.floor),
-        )
-        self._saw_slot(session, accounts.slot)
-        _refuse_old_list(listing, accounts.slot)
+        listings = await client.list_of_each(owners, self._genesis, min_slot=self._pool.floor)
+        results: dict[Address, Reading | UpstreamError] = {}
+        wanted: list[Wanted] = []
+        for owner, listing in zip(owners, listings, strict=True):
+            if isinstance(listing, UpstreamError):
+                results[owner] = listing
+            else:
+                wanted.append(self._wanted(owner, listing, assets))
+        for pack in packs(wanted, client.key_limit - 1):
+            results |= await self._read_pack(session, client, pack, assets)
+        return with_requests([results[owner] for owner in owners], session.requests)
+
+    async def _read_pack(
+        self,
+        session: Session,
+        client: SolanaClient,
+        pack: Sequence[Wanted],
+        assets: Mapping[Address, Asset],
+    ) -> dict[Address, Reading | UpstreamError]:
+        """Owners whose accounts are read at one slot."""
+        try:
+            newest = max(one.listing.slot for one in pack)
+            self._saw_slot(session, newest)
+            accounts = await client.read_accounts(
+                leading=[key for one in pack for key in one.leading],
+                rest=[key for one in pack for key in one.rest],
+                min_slot=max(newest, self._pool.floor),
+            )
+            self._saw_slot(session, accounts.slot)
+            for one in pack:
+                _refuse_old_list(one.listing, accounts.slot)
+        except UpstreamError as error:
+            return {one.owner: error if one is pack[0] else shared(error) for one in pack}
         self._pool.floor = max(self._pool.floor, accounts.slot)
-        holdings = HoldingsOf(self.network, owner, assets, self._names, accounts).holdings(
-            listing.accounts, unheld
+        return {one.owner: self._reading(session, one, accounts, assets) for one in pack}
+
+    def _reading(
+        self, session: Session, wanted: Wanted, accounts: AccountsAt, assets: Mapping[Address, Asset]
+    ) -> Reading:
+        found, unheld = wanted.listing.accounts, wanted.unheld
+        holdings = HoldingsOf(self.network, wanted.owner, assets, self._names, accounts).holdings(
+            found, unheld
         )
         return Reading(
             block=BlockRef(accounts.slot, None, accounts.unix_timestamp),
             balances=tuple(holdings.balances),
             failures=tuple(holdings.failures),
             endpoint=session.name,
-            requests=session.requests,
-            asked=1 + len(listing.accounts) + len(unheld),
+            requests=0,
+            asked=1 + len(found) + len(unheld),
             nfts=holdings.nfts,
         )
 
+    def _wanted(self, owner: Address, listing: Listing, assets: Mapping[Address, Asset]) -> Wanted:
+        unheld = _asked_by_name(assets, listing.accounts)
+        # Accounts of one mint side by side, so that they mostly come with one call.
+        by_mint = sorted(listing.accounts, key=lambda found: found.mint)
+        return Wanted(
+            owner,
+            listing,
+            unheld,
+            leading=(owner, *(found.address for found in by_mint)),
+            rest=tuple(self._facts(assets, listing.accounts, unheld)),
+        )
+
     def _facts(
-        self, assets: dict[Address, Asset], found: Sequence[FoundAccount], unheld: Sequence[Address]
+        self, assets: Mapping[Address, Asset], found: Sequence[FoundAccount], unheld: Sequence[Address]
     ) -> list[str]:
         """The mints, and the metadata accounts of those whose names are not known yet."""
         mints = list(dict.fromkeys([*(account.mint for account in found), *unheld]))
@@ -126,25 +243,13 @@ class SolanaReader:
         ]
         return [*mints, *(metaplex_metadata_address(mint) for mint in nameless[:MOST_METADATA_KEYS])]
 
-    def _asked_by_name(
-        self, assets: dict[Address, Asset], found: Sequence[FoundAccount]
-    ) -> tuple[Address, ...]:
-        held = {account.mint for account in found}
-        return tuple(mint for mint, asset in assets.items() if asset.trust == "unknown" and mint not in held)
-
     def _saw_slot(self, session: Session, slot: int) -> None:
         """Note the endpoint's slot.
 
         Raises:
             UpstreamError: ``stale_head``: more than 150 slots behind the best one seen.
         """
-        session.endpoint.standing.head = slot
-        behind = self._pool.best_head - slot
-        self._pool.best_head = max(self._pool.best_head, slot)
-        if behind > STALE_BEHIND_SLOTS:
-            raise UpstreamError(
-                f"The endpoint is {behind} slots behind the best one seen.", code="stale_head"
-            )
+        self._pool.saw_head(session.endpoint, slot)
 
 
 def _refuse_old_list(listing: Listing, slot: int) -> None:
@@ -159,3 +264,27 @@ def _refuse_old_list(listing: Listing, slot: int) -> None:
             f"The endpoint's list of token accounts is {behind} slots older than its accounts.",
             code="stale_head",
         )
+
+
+def _refuse_past(at: At) -> None:
+    """Only the latest state of accounts is to be had.
+
+    Raises:
+        UpstreamError: ``history_unavailable``.
+    """
+    if at is not None:
+        raise UpstreamError(
+            "Solana's endpoints keep no past state of accounts.",
+            code="history_unavailable",
+            hint="Ask Solana without a block or time.",
+            retryable=False,
+        )
+
+
+def _by_mint(assets: Sequence[Asset]) -> dict[Address, Asset]:
+    return {asset.contract_address: asset for asset in assets if asset.contract_address is not None}
+
+
+def _asked_by_name(assets: Mapping[Address, Asset], found: Sequence[FoundAccount]) -> tuple[Address, ...]:
+    held = {account.mint for account in found}
+    return tuple(mint for mint, asset in assets.items() if asset.trust == "unknown" and mint not in held)
