@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal, Protocol
 
 from balance_tracker.core.assets import Asset
@@ -10,6 +11,7 @@ from balance_tracker.core.errors import UpstreamError
 from balance_tracker.core.ids import Address
 from balance_tracker.core.networks import Network
 from balance_tracker.core.portfolio import FailureCode, Reading
+from balance_tracker.core.prices import Interval, PricePoint, Quote, SourceFamily
 
 EndpointState = Literal["unknown", "healthy", "resting", "stale", "wrong_chain"]
 
@@ -194,3 +196,33 @@ class MetadataReader(Protocol):
         Raises:
             UpstreamError: No endpoint answered; a token without a contract is not an error but a failure.
         """
+
+
+class PriceSource(Protocol):
+    """Asks one source what assets are worth, in US dollars per whole unit.
+
+    It asks in as few requests as the source takes, within its rate; what it does not know it
+    leaves out. It never invents: no zero, no guess by symbol.
+    """
+
+    name: str
+    family: SourceFamily
+
+    async def quotes(self, assets: Sequence[Asset], deadline: float) -> Sequence[Quote]:
+        """Current quotes of the assets that it knows; several assets may be of one priced id.
+
+        Args:
+            assets: Each ``price_key`` once; quotes name it as their ``asset_id``.
+            deadline: The loop's time (``asyncio`` clock, seconds) by which it answers with what it has.
+
+        Raises:
+            UpstreamError: It answered nothing at all; ``code`` says why.
+        """
+
+    async def quotes_at(self, assets: Sequence[Asset], at: datetime, deadline: float) -> Sequence[Quote]:
+        """Quotes of a past time, none where the source keeps no history; ``as_of`` tells how near."""
+
+    async def series(
+        self, asset: Asset, start: datetime, end: datetime, interval: Interval, deadline: float
+    ) -> Sequence[PricePoint]:
+        """Points from ``start`` to ``end`` at about the interval, none where it keeps no history."""

@@ -15,7 +15,8 @@ class Asset:
     """One asset; what is not known about it is ``None``.
 
     ``contract_address`` is ``None`` for the native coin, the mint on Solana.
-    ``price_ids`` are ids of price services (``coingecko``, ``coinpaprika``).
+    ``price_ids`` are ids of price services (``coingecko``, ``coinpaprika``); ``priced_as`` is
+    the asset whose price it has, where that is another one (ether is ether on every network).
     """
 
     asset_id: AssetId
@@ -30,6 +31,12 @@ class Asset:
     tags: tuple[str, ...] = ()
     note: str | None = None
     confidence: str | None = None
+    priced_as: AssetId | None = None
+
+    @property
+    def price_key(self) -> AssetId:
+        """The id under which its price is decided and kept."""
+        return self.priced_as or self.asset_id
 
     @property
     def native(self) -> bool:
@@ -54,6 +61,7 @@ def native_asset(network: Network) -> Asset:
         decimals=coin.decimals,
         trust="verified",
         price_ids=network.price_ids,
+        priced_as=coin.priced_as,
     )
 
 
