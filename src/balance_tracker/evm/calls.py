@@ -41,7 +41,7 @@ class CallReader:
                 answer = await self._on(session, question, block, deadline)
             return answer, session.endpoint
 
-        answer, endpoint = await self._pool.run(operation, deadline, block=block)
+        answer, endpoint = await self._pool.run(operation, deadline, block=block, size=len(question))
         left = [place for place, failure in answer.failures.items() if is_unanswered(failure)]
         if left:
             await self._ask_elsewhere(question, answer, left, endpoint, deadline)

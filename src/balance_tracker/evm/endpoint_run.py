@@ -12,7 +12,7 @@ from balance_tracker.evm.direct import DirectCalls, ReorganisedError
 from balance_tracker.evm.findings import Findings
 from balance_tracker.evm.ladder import Ladder
 from balance_tracker.evm.outcomes import NOT_ASKED, Answer, CallFailure, took_all_gas
-from balance_tracker.evm.question import Part, Question, cut, whole
+from balance_tracker.evm.question import Part, Question, Size, cut, whole
 from balance_tracker.evm.rungs import Rung, RungFailedError, Taken, TooMuchError, check_chain
 from balance_tracker.transport.jsonrpc import RpcCall, RpcError, RpcReply
 from balance_tracker.transport.pool import Pool, Session
@@ -57,6 +57,7 @@ class EndpointRun:
         self.asked_block = block
         self.deadline = deadline
         self.header: Header
+        self._size: Size
         self.settled = False
         self.hash_is_sure = True
         self.findings = Findings(question, past=block is not None)
@@ -95,8 +96,17 @@ class EndpointRun:
     def _rung(self) -> Rung | None:
         if self._gave_up:
             return None
-        failed = frozenset(rung.name for rung, _ in self._climbs)
-        return self.ladder.rung(self.memory, self.asked_block, failed)
+        left_out = {rung.name for rung, _ in self._climbs}
+        fewest = self.ladder.worth(len(self.question), self.session.endpoint.batch_limit)
+        while (rung := self.ladder.rung(self.memory, self.asked_block, left_out)) is not None:
+            self._size = self._size_on(rung)
+            if self._size.cells >= fewest:
+                return rung
+            left_out.add(rung.name)
+        return None
+
+    def _size_on(self, rung: Rung) -> Size:
+        return rung.size(self.question, self.ladder.limits(self.memory, rung))
 
     # The first request, and the block.
 
@@ -113,7 +123,7 @@ class EndpointRun:
         return [part]
 
     async def _first_on(self, rung: Rung, part: Part) -> list[Part]:
-        size = rung.size(self.question, self.ladder.limits(self.memory, rung))
+        size = self._size
         first, *rest = cut(part, size) or [part]
         try:
             call_reply, header = await self._ask_first(rung, first)
@@ -262,8 +272,7 @@ class EndpointRun:
             if self._gave_up:
                 self.findings.ask_alone(part)
                 return
-            size = rung.size(self.question, self.ladder.limits(self.memory, rung))
-            pieces = cut(part, size)
+            pieces = cut(part, self._size_on(rung))
             if len(pieces) > 1:
                 await _all_or_none([one(piece) for piece in pieces])
                 return
@@ -314,7 +323,12 @@ class EndpointRun:
         self.session.endpoint.chain_verified = True
         self.ladder.worked(self.memory, rung)
         self.ladder.saw(self.memory, part, taken)
-        return self.findings.take(part, taken)
+        calls, cells = self.findings.take(part, taken)
+        if calls + cells < min(self.session.endpoint.batch_limit, len(part)):
+            # A batch of plain calls gets on faster, and this might take requests without end.
+            self._gave_up = True
+            self.ladder.too_much(self.memory, rung, 2 * (calls + cells), body_bytes=None)
+        return calls, cells
 
     async def _directly(self, places: list[int]) -> None:
         """Ask call by call, and for the code of every contract that is in doubt."""

@@ -1,7 +1,7 @@
 """Which rung an endpoint is asked on, and how much at once: learnt by use, kept, and forgotten in time."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from balance_tracker.evm.multicall_rung import MulticallRung
 from balance_tracker.evm.question import Part
@@ -21,7 +21,7 @@ from balance_tracker.evm.rungs import (
 from balance_tracker.transport.memory import DAY_SECONDS, Memory
 
 FEWEST_CELLS = 10
-"""An endpoint that takes fewer in one call is asked call by call."""
+"""An endpoint that takes fewer in one call, of more that are asked, is asked call by call."""
 
 FIRST_RETRY_SECONDS = 600.0
 """When a rung that failed is tried again, at first; four times as long after each failure more."""
@@ -51,19 +51,19 @@ class Ladder:
         self._cell_gas: float = CELL_GAS
         self._cell_bytes = 5.0
 
-    def rung(self, memory: Memory, block: int | None, without: frozenset[str] = frozenset()) -> Rung | None:
-        """The best rung to ask an endpoint on; ``None``: call by call."""
+    def rung(self, memory: Memory, block: int | None, without: Collection[str] = ()) -> Rung | None:
+        """The best rung to ask an endpoint on for a block, but for some; ``None``: call by call."""
         for rung in self._rungs:
             if rung.name in without or memory.get(f"rung.{rung.name}") is not None:
                 continue
             if rung.name == "multicall3" and block is not None and block < self.facts.multicall3_since:
                 continue
-            if (memory.number(f"cells.{rung.name}") or MOST_CELLS) < FEWEST_CELLS:
-                continue
-            if (memory.number("body_bytes") or BODY_BYTES) < rung.least_body_bytes:
-                continue
             return rung
         return None
+
+    def worth(self, places: int, batch_limit: int) -> int:
+        """How many of so many places a rung must take at once: more than a batch of plain calls does."""
+        return min(places, max(batch_limit, FEWEST_CELLS), MOST_CELLS)
 
     def limits(self, memory: Memory, rung: Rung) -> Limits:
         """How much an endpoint takes on a rung."""

@@ -135,9 +135,11 @@ def decode_answer(data: bytes, cells: int, calls: int) -> Scan:
     calls_done, cells_done = int.from_bytes(data[81:83]), int.from_bytes(data[83:87])
     if calls_done > calls or cells_done > cells or (cells_done and calls_done < calls):
         raise UndecodableError("more than was asked")
+    if gas_left > gas:
+        raise UndecodableError("at odds with itself")
     try:
         given, at = _read_calls(data, calls_done)
-        values, failures = _read_cells(data, at)
+        values, failures = _read_cells(data, at, cells_done)
     except IndexError:
         raise UndecodableError("cut") from None
     if len(values) != cells_done:
@@ -155,6 +157,8 @@ def _read_calls(data: bytes, count: int) -> tuple[list[bytes | CallFailure], int
         if data[at] == 1:
             start = at + 4
             at = start + int.from_bytes(data[at + 1 : start])
+            if at == start:
+                raise UndecodableError("empty where it says that it is not")
             given.append(data[start:at])
         else:
             failure, at = _read_mark(data, at)
@@ -164,7 +168,7 @@ def _read_calls(data: bytes, count: int) -> tuple[list[bytes | CallFailure], int
     return given, at
 
 
-def _read_cells(data: bytes, at: int) -> tuple[list[int | None], dict[int, CallFailure]]:
+def _read_cells(data: bytes, at: int, count: int) -> tuple[list[int | None], dict[int, CallFailure]]:
     """The hot loop: one turn per value and per run of zeros."""
     values: list[int | None] = []
     failures: dict[int, CallFailure] = {}
@@ -179,6 +183,8 @@ def _read_cells(data: bytes, at: int) -> tuple[list[int | None], dict[int, CallF
         elif tag in zeros:
             values += zeros[tag]
             at += 1
+            if len(values) > count:  # a run is one byte: nobody fills our memory with them
+                break
         else:
             failures[len(values)], at = _read_mark(data, at)
             append(None)
