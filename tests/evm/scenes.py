@@ -51,7 +51,7 @@ def soon(seconds: float = 10.0) -> float:
 @asynccontextmanager
 async def reading(net: Network, *urls: str, ens: bool = False) -> AsyncIterator[EvmReader]:
     async with open_pool(net.slug, urls) as pool:
-        yield EvmReader(net, pool, EnsNames(net, pool) if ens else None)
+        yield EvmReader(net, pool, [EnsNames(net, pool)] if ens else [])
 
 
 @asynccontextmanager

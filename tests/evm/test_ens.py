@@ -147,7 +147,7 @@ class TestOnANode:
         gateway = await open_gateway(shared_node.url)
         async with open_pool("ethereum", [gateway.url]) as pool:
             names = EnsNames(LOCAL, pool)
-            reader = EvmReader(LOCAL, pool, names)
+            reader = EvmReader(LOCAL, pool, [names])
             answer = await reader.read(zoo.owner, assets_of(LOCAL, [zoo["plain"]]), None, soon())
             assert await names.name_of(zoo.owner) is None
             assert gateway.counts.requests == answer.requests == 1

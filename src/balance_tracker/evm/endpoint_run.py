@@ -62,6 +62,7 @@ class EndpointRun:
         self.hash_is_sure = True
         self.findings = Findings(question, past=block is not None)
         self._climbs: list[tuple[Rung, bool]] = []
+        self._lost: UpstreamError | None = None
         self._misses = 0
         self._gave_up = False
         self._took_any = False
@@ -89,7 +90,7 @@ class EndpointRun:
         eaters = [1 + place for place in self.ladder.gas_eaters(self.question.tokens)]
         if not eaters:
             return everything
-        self.findings.ask_alone(replace(everything, columns=tuple(eaters), calls=range(0)))
+        self.findings.ask_alone(replace(everything, columns=tuple(eaters), calls=range(0)), heavy=eaters)
         columns = tuple(column for column in everything.columns if column not in eaters)
         return replace(everything, columns=columns)
 
@@ -176,6 +177,13 @@ class EndpointRun:
         fault = failed.fault
         if fault is None and has_worked:
             fault = UpstreamError("The endpoint answers calls with nothing.", code="bad_response")
+        if self._lost is not None:
+            # After the rung that worked the next one failed as well: that is trouble, no change.
+            self._climbs.append((rung, True))
+            self._learn_climbs()
+            raise fault or self._lost
+        if has_worked:
+            self._lost = fault
         if rung.name == "multicall3":
             await self._confirm_no_multicall()
         self._climbs.append((rung, fault is not None))
@@ -260,7 +268,11 @@ class EndpointRun:
         for part in left:
             self.findings.ask_alone(part)
         if self.findings.alone:
-            await self._directly(list(self.findings.alone)[:MOST_DIRECT])
+            samples, others = self.findings.samples()
+            await self._directly(samples[:MOST_DIRECT])
+            others = self.findings.without_known_eaters(others)
+            if others:
+                await self._directly(others[:MOST_DIRECT])
 
     async def _in_parts(self, rung: Rung, left: list[Part]) -> None:
         gate = asyncio.Semaphore(PARTS_AT_ONCE)
@@ -340,7 +352,9 @@ class EndpointRun:
         for place, call, outcome in zip(places, calls, outcomes, strict=True):
             findings.settle(place, outcome)
             if call.native_of is None and took_all_gas(findings.failures.get(place)):
-                self.ladder.found_gas_eater(call.to)
+                news = self.ladder.found_gas_eater(call.to)
+                if news and self._misses:
+                    self.ladder.not_too_much(self.memory)
 
     async def _within_time(self, work: Awaitable[None]) -> bool:
         """Finish what can be finished; what is open stays marked as such, and it was not all well."""

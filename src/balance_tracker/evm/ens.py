@@ -23,6 +23,7 @@ from balance_tracker.evm.calls import CallReader
 from balance_tracker.evm.multicall import Call
 from balance_tracker.evm.outcomes import CallFailure, Outcome, is_unanswered
 from balance_tracker.evm.question import Question
+from balance_tracker.evm.riders import Ride, Trip
 from balance_tracker.evm.rungs import ChainFacts
 from balance_tracker.transport.pool import Pool
 
@@ -94,6 +95,16 @@ class EnsNames:
             return None
         _keep(self._names, address, name)
         return name
+
+    def board(self, trip: Trip) -> Ride | None:
+        """See :meth:`balance_tracker.evm.riders.Rider.board`: only one owner's name is shown."""
+        if trip.at is not None or len(trip.owners) != 1:
+            return None
+        owner = trip.owners[0]
+        call = self.rider(owner)
+        if call is None:
+            return None
+        return Ride([call], lambda outcomes, _block: self.learn(owner, outcomes[0]))
 
     def rider(self, owner: Address) -> Call | None:
         """A call that tells whether the owner has a reverse record, to ride with its balances."""

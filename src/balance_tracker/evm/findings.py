@@ -1,12 +1,27 @@
 """What a run has found of its question so far: amounts, data, reasons, and what is to be asked alone."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from balance_tracker.core.portfolio import FailureCode
 from balance_tracker.evm.abi import WORD
-from balance_tracker.evm.outcomes import ASK_ALONE, EMPTY, CallFailure, Outcome, wrong_length
+from balance_tracker.evm.outcomes import (
+    ASK_ALONE,
+    EMPTY,
+    CallFailure,
+    Outcome,
+    took_all_gas,
+    wrong_length,
+)
 from balance_tracker.evm.question import Part, Question
 from balance_tracker.evm.rungs import Taken
+
+SAMPLES = 3
+"""Wallets for which a heavy token is asked alone before the others are."""
+
+NOT_SAMPLED = CallFailure(
+    FailureCode.OUT_OF_GAS, f"the token takes all gas: it did for {SAMPLES} wallets, and was not asked on"
+)
 
 
 class Findings:
@@ -87,10 +102,39 @@ class Findings:
         if failure is ASK_ALONE and place < len(self.cells):
             self._heavy.add(place % self.question.width)
 
-    def ask_alone(self, part: Part) -> None:
-        """All of a part is to be asked call by call."""
+    def ask_alone(self, part: Part, heavy: Iterable[int] = ()) -> None:
+        """All of a part is to be asked call by call; ``heavy`` are columns that take much gas."""
+        self._heavy.update(heavy)
         self.alone.update(dict.fromkeys(part.cell_places(self.question.width)))
         self.alone.update(dict.fromkeys(self.question.cells + number for number in part.calls))
+
+    def samples(self) -> tuple[list[int], list[int]]:
+        """What is to be asked alone: all of it but heavy tokens of many wallets, and these others."""
+        samples: list[int] = []
+        others: list[int] = []
+        seen: dict[int, int] = {}
+        for place in self.alone:
+            column = place % self.question.width if place < len(self.cells) else 0
+            number = seen[column] = seen.get(column, 0) + 1
+            is_sample = number <= SAMPLES or self.failures.get(place) is EMPTY or column not in self._heavy
+            (samples if is_sample else others).append(place)
+        return samples, others
+
+    def without_known_eaters(self, places: list[int]) -> list[int]:
+        """The places but those of tokens that took all gas for every wallet that was sampled.
+
+        Each such call costs the endpoint a whole block's gas: the others of the token are not asked
+        and fail, which says so.
+        """
+        width = self.question.width
+        left = set(places)
+        samples = [place for place in self.alone if place < len(self.cells) and place not in left]
+        sampled = {place % width for place in samples}
+        sampled -= {place % width for place in samples if not took_all_gas(self.failures.get(place))}
+        for place in places:
+            if place % width in sampled:
+                self.failures[place] = NOT_SAMPLED
+        return [place for place in places if place % width not in sampled]
 
     def without_heavy(self, part: Part) -> Part:
         """The part without tokens that took all their gas before: these go alone."""

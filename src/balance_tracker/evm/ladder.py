@@ -1,8 +1,10 @@
 """Which rung an endpoint is asked on, and how much at once: learnt by use, kept, and forgotten in time."""
 
+import time
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 
+from balance_tracker.evm import scanner
 from balance_tracker.evm.multicall_rung import MulticallRung
 from balance_tracker.evm.question import Part
 from balance_tracker.evm.rungs import (
@@ -27,10 +29,13 @@ FIRST_RETRY_SECONDS = 600.0
 """When a rung that failed is tried again, at first; four times as long after each failure more."""
 
 MOST_GAS_EATERS = 1_000
+GAS_EATER_SECONDS = 3_600.0
+"""For so long a contract that took all gas is asked alone: it may be mended."""
+
 _SMALLEST_SAMPLE = 50
 """Cells of a scan that tell what one costs."""
-_GAS_MARGIN = 0.96
-"""What is left of an endpoint's gas for the cells: the scanner stops before the end."""
+_GAS_MARGIN = 0.98
+"""What a plan spends of the gas that is there: cells cost a little more here or there."""
 
 
 class Ladder:
@@ -47,7 +52,7 @@ class Ladder:
             self._rungs += [ScannerRung("override", facts), ScannerRung("deployless", facts)]
         if facts.multicall3 is not None:
             self._rungs.append(MulticallRung(facts))
-        self._gas_eaters: OrderedDict[str, None] = OrderedDict()
+        self._gas_eaters: OrderedDict[str, float] = OrderedDict()
         self._cell_gas: float = CELL_GAS
         self._cell_bytes = 5.0
 
@@ -57,6 +62,8 @@ class Ladder:
             if rung.name in without or memory.get(f"rung.{rung.name}") is not None:
                 continue
             if rung.name == "multicall3" and block is not None and block < self.facts.multicall3_since:
+                continue
+            if (memory.number("body_bytes") or BODY_BYTES) < rung.least_body_bytes:
                 continue
             return rung
         return None
@@ -69,7 +76,7 @@ class Ladder:
         """How much an endpoint takes on a rung."""
         gas = memory.number("gas")
         return Limits(
-            gas=WORK_GAS if gas is None else min(WORK_GAS, int(gas * _GAS_MARGIN)),
+            gas=WORK_GAS if gas is None else min(WORK_GAS, _for_cells(gas)),
             body_bytes=memory.number("body_bytes") or BODY_BYTES,
             cells=min(MOST_CELLS, memory.number(f"cells.{rung.name}") or MOST_CELLS),
             cell_gas=self._cell_gas,
@@ -115,10 +122,27 @@ class Ladder:
         """Where in a list those stand that have shown that they use up all gas given to them."""
         if not self._gas_eaters:
             return []
+        now = time.monotonic()
+        while self._gas_eaters and next(iter(self._gas_eaters.values())) < now - GAS_EATER_SECONDS:
+            self._gas_eaters.popitem(last=False)
         return [place for place, contract in enumerate(contracts) if contract in self._gas_eaters]
 
-    def found_gas_eater(self, contract: str) -> None:
-        """Learn that a contract uses up all gas given to it."""
-        self._gas_eaters[contract] = None
+    def not_too_much(self, memory: Memory) -> None:
+        """A contract that took all gas was why requests were too much, and not their size."""
+        for rung in self._rungs:
+            memory.forget(f"cells.{rung.name}")
+
+    def found_gas_eater(self, contract: str) -> bool:
+        """Learn that a contract uses up all gas given to it; whether that is news."""
+        news = contract not in self._gas_eaters
+        if news:
+            self._gas_eaters[contract] = time.monotonic()
         while len(self._gas_eaters) > MOST_GAS_EATERS:
             self._gas_eaters.popitem(last=False)
+        return news
+
+
+def _for_cells(gas: int) -> int:
+    """What of a call's gas cells may cost: the scanner keeps what its dearest call could need."""
+    kept = min(gas // 4, scanner.CELL_GAS) * 33 // 32 + 40_000
+    return max(int((gas - kept) * _GAS_MARGIN), 1)

@@ -154,7 +154,8 @@ def cut(part: Part, size: Size) -> list[Part]:
         rest = replace(part, rows=part.rows[1:], skip=0, calls=part.calls[:0])
         return cut(first, size) + (cut(rest, size) if rest.cells else [])
     for band in bands:
-        most = max(1, min(size.rows, (size.cells + part.skip) // len(band)))
+        spared = part.skip if part.cells <= size.cells else 0
+        most = max(1, min(size.rows, (size.cells + spared) // len(band)))
         # Evenly: a last part of a few rows would be a request as well.
         most = -(-len(part.rows) // -(-len(part.rows) // most)) if part.rows else most
         for at in range(0, len(part.rows), most):

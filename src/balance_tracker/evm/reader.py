@@ -3,7 +3,6 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 from balance_tracker.core.assets import Asset, native_asset
 from balance_tracker.core.blocks import At
@@ -11,20 +10,21 @@ from balance_tracker.core.errors import UpstreamError
 from balance_tracker.core.ids import Address
 from balance_tracker.core.networks import Network
 from balance_tracker.core.portfolio import AssetFailure, Balance, Reading
-from balance_tracker.evm.blocks import Header, header_call, last_block_at, quantity, read_header
+from balance_tracker.evm.block_times import BlockTimes
+from balance_tracker.evm.blocks import header_call, quantity, read_header
 from balance_tracker.evm.calls import CallReader
-from balance_tracker.evm.ens import EnsNames
 from balance_tracker.evm.metadata import CALLS_PER_TOKEN, metadata_calls, read_metadata
 from balance_tracker.evm.multicall import Call
 from balance_tracker.evm.outcomes import Answer, Outcome
 from balance_tracker.evm.question import Question
+from balance_tracker.evm.riders import Rider, Trip, board_all, set_down
 from balance_tracker.evm.rungs import ChainFacts, check_chain
 from balance_tracker.ports import EndpointHealth, MetadataFailure, TokenMetadata
 from balance_tracker.transport.jsonrpc import RpcCall, RpcError
 from balance_tracker.transport.pool import Pool, Session
 
 MOST_KEPT = 10_000
-"""Tokens whose metadata, and times whose blocks, are remembered."""
+"""Tokens whose metadata is remembered."""
 
 
 class EvmReader:
@@ -33,35 +33,21 @@ class EvmReader:
     Args:
         network: What its data file says.
         pool: Its endpoints.
-        names: Where the network has an ENS registry: a look for a reverse record of the
-            owner then rides in the same request.
+        riders: Who asks along in the same request: names, feeds of prices.
     """
 
-    def __init__(self, network: Network, pool: Pool, names: EnsNames | None = None) -> None:
+    def __init__(self, network: Network, pool: Pool, riders: Sequence[Rider] = ()) -> None:
         self.network = network
         self._pool = pool
-        self._names = names
+        self._riders = riders
         self._calls = CallReader(pool, chain_facts(network))
         self._metadata: OrderedDict[Address, TokenMetadata] = OrderedDict()
-        self._blocks: OrderedDict[int, int] = OrderedDict()
+        self._blocks = BlockTimes(network, pool)
 
     async def read(self, owner: Address, assets: Sequence[Asset], at: At, deadline: float) -> Reading:
         """See :meth:`balance_tracker.ports.ChainReader.read`."""
-        block = await self._block_of(at, deadline)
         tokens = [asset for asset in assets if not asset.native]
-        contracts = [str(asset.contract_address).lower() for asset in tokens]
-        unnamed = [asset for asset in tokens if self._is_unnamed(asset)]
-        calls: list[Call] = []
-        for asset in unnamed:
-            calls += metadata_calls(str(asset.contract_address).lower())
-        rider = self._names.rider(owner) if self._names is not None and at is None else None
-        if rider is not None:
-            calls.append(rider)
-        answer = await self._calls.read(Question([owner], contracts, calls), block, deadline)
-        outcomes = answer.outcomes
-        if rider is not None and self._names is not None:
-            self._names.learn(owner, outcomes.pop())
-        self._learn_metadata(unnamed, outcomes)
+        answer = await self._ask([owner], tokens, at, deadline)
         named = [self._named(asset) for asset in tokens]
         return self._reading([native_asset(self.network), *named], answer)
 
@@ -69,17 +55,30 @@ class EvmReader:
         self, owners: Sequence[Address], assets: Sequence[Asset], at: At, deadline: float
     ) -> Sequence[Reading | UpstreamError]:
         """See :meth:`balance_tracker.ports.ChainReader.read_many`."""
-        block = await self._block_of(at, deadline)
         tokens = [asset for asset in assets if not asset.native]
+        answer = await self._ask(owners, tokens, at, deadline)
+        columns = [native_asset(self.network), *(self._named(asset) for asset in tokens)]
+        return self._rows(columns, answer, len(owners))
+
+    async def _ask(
+        self, owners: Sequence[Address], tokens: Sequence[Asset], at: At, deadline: float
+    ) -> Answer:
+        """Balances, metadata of unnamed tokens, and what riders want to know: one question."""
+        block = await self._blocks.block_of(at, deadline)
         contracts = [str(asset.contract_address).lower() for asset in tokens]
         unnamed = [asset for asset in tokens if self._is_unnamed(asset)]
         calls: list[Call] = []
         for asset in unnamed:
             calls += metadata_calls(str(asset.contract_address).lower())
+        metadata = len(calls)
+        rides = board_all(self._riders, Trip(owners, [native_asset(self.network), *tokens], at))
+        for ride in rides:
+            calls += ride.calls
         answer = await self._calls.read(Question(owners, contracts, calls), block, deadline)
-        self._learn_metadata(unnamed, answer.outcomes)
-        columns = [native_asset(self.network), *(self._named(asset) for asset in tokens)]
-        return self._rows(columns, answer, len(owners))
+        outcomes = answer.outcomes
+        self._learn_metadata(unnamed, outcomes[:metadata])
+        set_down(rides, outcomes[metadata:], answer.block)
+        return answer
 
     async def metadata(
         self, assets: Sequence[Asset], deadline: float
@@ -116,36 +115,6 @@ class EvmReader:
     def health(self) -> Sequence[EndpointHealth]:
         """What is known of each endpoint, best first."""
         return self._pool.health()
-
-    async def _block_of(self, at: At, deadline: float) -> int | None:
-        if not isinstance(at, datetime):
-            return at
-        moment = int(at.timestamp())
-        if moment in self._blocks:
-            return self._blocks[moment]
-        number, is_past = await self._find_block(moment, deadline)
-        if is_past:
-            self._blocks[moment] = number
-            _bound(self._blocks)
-        return number
-
-    async def _find_block(self, moment: int, deadline: float) -> tuple[int, bool]:
-        """The number of the last block by then, and whether no later one can take its place."""
-
-        async def operation(session: Session) -> tuple[Header | None, bool]:
-            async def header_at(number: int) -> Header:
-                return read_header((await session.ask([header_call(number)]))[0], number)
-
-            head = read_header((await session.ask([header_call(None)]))[0], None)
-            self._pool.saw_head(session.endpoint, head.number, head.timestamp)
-            return await last_block_at(moment, head, header_at), head.timestamp > moment
-
-        found, is_past = await self._pool.run(operation, deadline)
-        if found is None:
-            raise UpstreamError(
-                f"{self.network.name} has no block that early.", code="history_unavailable", retryable=False
-            )
-        return found.number, is_past
 
     def _is_unnamed(self, asset: Asset) -> bool:
         return asset.decimals is None and asset.contract_address not in self._metadata

@@ -158,15 +158,15 @@ class ScannerRung:
         if deployless:
             cells = min(cells, int(scanner.DEPLOYLESS_ROOM / limits.cell_bytes))
             body = min(body, scanner.DEPLOYLESS_QUESTION)
-        cells = max(min(cells, limits.cells), 1)
-        addresses = max((body - scanner.HEAD_BYTES) // 20, 2)
-        columns = min(question.width, max(addresses // 2, addresses - len(question.owners)), cells)
-        rows = min(max(addresses - columns, 1), scanner.MOST_ROWS)
         data = sum(len(call.data) // 2 + scanner.CALL_BYTES for call in question.calls)
         calls = len(question.calls)
         if calls and data > body // 2:
             calls = max(1, calls * (body // 2) // data)
-        return Size(cells, max(columns, 1), rows, max(1, min(calls, limits.cells)))
+        cells = max(min(cells, limits.cells), 1)
+        addresses = max((body - min(data, body // 2) - scanner.HEAD_BYTES) // 20, 2)
+        columns = max(min(question.width, max(addresses // 2, addresses - len(question.owners)), cells), 1)
+        rows = min(max(addresses - columns, 1), scanner.MOST_ROWS)
+        return Size(min(cells, columns * rows), columns, rows, max(1, min(calls, limits.cells)))
 
     def pack(self, question: Question, part: Part, tag: str) -> RpcCall:
         """See :meth:`Rung.pack`."""
@@ -209,7 +209,7 @@ class ScannerRung:
     def _result(self, reply: RpcReply) -> RpcReply:
         if not isinstance(reply, RpcError):
             return reply
-        if reply.code == _NO_SUCH_METHOD:
+        if reply.code == _NO_SUCH_METHOD and "override" not in reply.message.lower():
             raise fault_of(reply)
         match meaning(reply):
             case Meaning.OUT_OF_GAS:

@@ -176,7 +176,7 @@ def _read_cells(data: bytes, at: int, count: int) -> tuple[list[int | None], dic
     end = len(data)
     while at < end:
         tag = data[at]
-        if tag <= 32:
+        if 0 < tag <= 32:
             start = at + 1
             at = start + tag
             append(from_bytes(data[start:at]))
