@@ -99,9 +99,9 @@ class Ladder:
     def too_much(self, memory: Memory, rung: Rung, size: int, *, body_bytes: int | None) -> None:
         """Learn that a request of ``size`` places, or of so many bytes, was too much."""
         if body_bytes is not None:
-            memory.put("body_bytes", max(body_bytes // 2, 1_000), DAY_SECONDS)
+            memory.put_limit("body_bytes", max(body_bytes // 2, 1_000), DAY_SECONDS)
         else:
-            memory.put(f"cells.{rung.name}", max(size // 2, 1), DAY_SECONDS)
+            memory.put_limit(f"cells.{rung.name}", max(size // 2, 1), DAY_SECONDS)
 
     def saw(self, memory: Memory, part: Part, taken: Taken) -> None:
         """Learn from a scan what the endpoint gives, and what a cell costs here."""

@@ -4,6 +4,8 @@ Additive increase, multiplicative decrease: a refusal sets the rate to 0.7 of wh
 second before it, each further one halves it; every five seconds without one add a twentieth of the
 rate that was refused. When it has grown to four times that, or an hour after the last refusal, the
 limit is forgotten. ``Retry-After`` is obeyed to the letter, whatever the rate.
+
+Where a limit is known as requests a minute, ``per_minute`` holds in every 60 seconds.
 """
 
 import math
@@ -23,6 +25,7 @@ _NEXT_DROP = 0.5
 _STEP = 0.05
 _FORGOTTEN_AT = 4.0
 _MOST_SENT = 256
+_MINUTE_SECONDS = 60.0
 
 
 class Bucket:
@@ -30,6 +33,7 @@ class Bucket:
 
     Attributes:
         rate: Requests a second that it is asked at most; ``None``: no limit is known.
+        per_minute: Requests in any 60 seconds, at most 256; ``None``: no limit is known.
     """
 
     def __init__(self, memory: Memory, clock: Callable[[], float]) -> None:
@@ -40,6 +44,7 @@ class Bucket:
         self._free_at = 0.0
         self._refused_at = -math.inf
         self._grown_at = 0.0
+        self.per_minute: int | None = None
         self.rate = _kept_rate(memory)
         self._ceiling: float = self.rate or 0.0
 
@@ -52,7 +57,7 @@ class Bucket:
     def wait_seconds(self) -> float:
         """How long a request would wait for its turn now."""
         now = self._clock()
-        return max(0.0, self._paused_until - now, self._turn(now) - now)
+        return max(0.0, self._paused_until - now, self._turn(now) - now, self._place(now) - now)
 
     def take(self, longest_seconds: float) -> float | None:
         """Take a turn, if it comes soon enough.
@@ -107,6 +112,13 @@ class Bucket:
             return now
         # ``_free_at`` is when all turns taken so far are used up at this pace.
         return self._free_at - (_at_once(self.rate) - 1) / self.rate
+
+    def _place(self, now: float) -> float:
+        """When the minute has a place for one more."""
+        most = self.per_minute
+        if most is None or len(self._sent) < most:
+            return now
+        return self._sent[-min(most, _MOST_SENT)] + _MINUTE_SECONDS
 
     def _set(self, rate: float) -> None:
         if rate >= _FORGOTTEN_AT * self._ceiling:

@@ -13,6 +13,7 @@ from balance_tracker.telemetry.redact import redact_url
 from balance_tracker.transport import jsonrpc
 from balance_tracker.transport.breaker import Breaker
 from balance_tracker.transport.bucket import Bucket
+from balance_tracker.transport.costs import Costs
 from balance_tracker.transport.http import HttpClient, HttpReply
 from balance_tracker.transport.jsonrpc import BatchRefusedError, Meaning, RpcCall, RpcError, RpcReply
 from balance_tracker.transport.latency import Latency
@@ -85,6 +86,7 @@ class Endpoint:
         self.memory = Memory(clock) if memory is None else memory
         self.standing = Standing()
         self.latency = Latency(clock)
+        self.costs = Costs(clock)
         self.breaker = Breaker(clock, chance)
         self.bucket = Bucket(self.memory, clock)
         self.chain_verified = False
@@ -111,7 +113,7 @@ class Endpoint:
     @batch_limit.setter
     def batch_limit(self, limit: int) -> None:
         """Learn how many calls it takes in one batch."""
-        self.memory.put(BATCH_LIMIT, limit, DAY_SECONDS)
+        self.memory.put_limit(BATCH_LIMIT, limit, DAY_SECONDS)
 
     @property
     def body_bytes(self) -> int | None:
@@ -239,7 +241,7 @@ class Endpoint:
         if error.code == "too_large" and body_bytes > _SMALLEST_BODY:
             known = self.body_bytes
             half = max(body_bytes // 2, _SMALLEST_BODY)
-            self.memory.put(BODY_BYTES, half if known is None else min(half, known), _HOUR_SECONDS)
+            self.memory.put_limit(BODY_BYTES, half if known is None else min(half, known), _HOUR_SECONDS)
 
     def _learn_from_replies(
         self, calls: Sequence[RpcCall], replies: Sequence[RpcReply], started: float

@@ -7,6 +7,9 @@ of its own) would make every honest endpoint look behind. Three kinds of evidenc
   network shows the same: then that is how this network's clock runs.
 * A head far above those of two or more others that answered lately is a lie, unless all of theirs
   are old by their own times and this one is not.
+* A head that the chain can't have grown to since the best one, by the times of both blocks, is a
+  lie, even if it comes from the endpoint that is always asked; unless a second one, asked in its
+  place, shows it too.
 * Two that agree far below the best head show that the best one was a lie.
 
 With one endpoint there is nothing to weigh: what it says is taken.
@@ -25,6 +28,7 @@ MOST_BLOCKS_A_SECOND = 20
 """How fast a chain may grow between two looks; Arbitrum makes 4 to 10, Solana 2.5."""
 SAME_MOMENT_SECONDS = 0.5
 _CLOCKS_KNOWN_SECONDS = 300.0
+_TOP_KNOWN_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,8 @@ class Heads:
         self._clock = clock
         self._now = now
         self._best_of: Endpoint | None = None
+        self._top: Head | None = None
+        self._leaps: list[_Other] = []
         self._doubted: int | None = None
 
     def saw(self, endpoint: Endpoint, number: int, timestamp: int | None) -> None:
@@ -76,6 +82,7 @@ class Heads:
             if self._is_from_the_future(head) and not self._believes_the_future(endpoint, head):
                 return
             self._refuse_what_nobody_else_sees(endpoint, head)
+            self._refuse_a_leap(endpoint, head)
             self._unmask_the_best(endpoint, head)
         self._take(endpoint, head)
 
@@ -89,6 +96,8 @@ class Heads:
             self.best = head.number
             self._best_of = endpoint
             self._compare_the_rest(head)
+        if head.number >= self.best:
+            self._top = head
         if self._doubted is not None and self.best >= self._doubted:
             self._doubted = None
         endpoint.standing.behind = self.best - head.number
@@ -137,6 +146,28 @@ class Heads:
             return
         raise self._lie(endpoint, "Its head is far ahead of what other endpoints show.")
 
+    def _refuse_a_leap(self, endpoint: Endpoint, head: Head) -> None:
+        """Refuse a head that is too far above the best one for the time between the two blocks.
+
+        Raises:
+            UpstreamError: ``bad_response``: it is, and no other endpoint shows the like.
+        """
+        top = self._top
+        if top is None or top.timestamp is None or head.timestamp is None:
+            return
+        lately = head.seen_at - LATELY_SECONDS
+        grown = max(head.timestamp - top.timestamp, 0) * MOST_BLOCKS_A_SECOND
+        if (
+            head.seen_at - top.seen_at > _TOP_KNOWN_SECONDS
+            or head.number <= top.number + grown + self.stale_behind
+        ):
+            return
+        self._leaps = [leap for leap in self._leaps if leap.head.seen_at >= lately]
+        if any(leap.endpoint is not endpoint and self._reaches(leap.head, head) for leap in self._leaps):
+            return
+        self._leaps.append(_Other(endpoint, head))
+        raise self._lie(endpoint, "Its head is further than the chain can have grown.")
+
     def _unmask_the_best(self, endpoint: Endpoint, head: Head) -> None:
         """Drop the best head when this one and another agree that the chain is far below it."""
         liar = self._best_of
@@ -159,6 +190,7 @@ class Heads:
         believed = max([head.number, *(other.head.number for other in agree)])
         self.best = believed
         self._best_of = endpoint
+        self._top = head if head.number == believed else None
         self.floor = min(self.floor, believed)
         for other in agree:
             other.endpoint.standing.behind = believed - other.head.number

@@ -7,7 +7,7 @@
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -89,10 +89,24 @@ class HttpClient:
         target = self._target(url)
         return await self._exchange(target.origin, target.post(body), timeout_seconds, max_bytes)
 
-    async def get(self, url: str, *, timeout_seconds: float, max_bytes: int) -> HttpReply:
-        """Fetch a document; errors as in :meth:`post`."""
-        target = self._target(url)
-        return await self._exchange(target.origin, target.get(), timeout_seconds, max_bytes)
+    async def get(
+        self, url: str, *, timeout_seconds: float, max_bytes: int, headers: Mapping[str, str] | None = None
+    ) -> HttpReply:
+        """Fetch a document; errors as in :meth:`post`.
+
+        Args:
+            url: Where it is.
+            timeout_seconds: How long it may take.
+            max_bytes: How long the document may be.
+            headers: More headers, such as a key; they are never shown.
+        """
+        try:
+            # Not kept: a document's URL is long and seldom asked twice.
+            target = Target.of(url)
+            request = target.get(headers)
+        except ValueError as error:
+            raise _connection_failed(error) from None
+        return await self._exchange(target.origin, request, timeout_seconds, max_bytes)
 
     async def warm(self, urls: Iterable[str], *, timeout_seconds: float = 5.0) -> None:
         """Open one connection to the host of every URL, all at once.

@@ -29,6 +29,10 @@ LONGEST_SECONDS = 30 * DAY_SECONDS
 """Nothing is believed for longer; a file that says so was written with a wrong clock."""
 MOST_FILE_BYTES = 8 * 2**20
 SAVE_EVERY_SECONDS = 3.0
+FIRST_LIMIT_SECONDS = 60.0
+_LIMIT_GROWTH = 4
+_TIMES_MET = "times."
+"""Before a limit's name: in how many spells it was met."""
 
 _log = get_logger(__name__)
 
@@ -78,6 +82,18 @@ class Memory:
         self._entries[name] = _Entry(value, self._now() + min(for_seconds, LONGEST_SECONDS))
         self._tell()
 
+    def put_limit(self, name: str, value: int, longest_seconds: float) -> None:
+        """Keep a limit that was met: a minute at first, four times as long whenever it is met anew.
+
+        What looks like a limit may be a bad minute of the endpoint, and each request that keeps to it
+        costs others; to find that it holds costs one that is refused.
+        """
+        times = self.number(_TIMES_MET + name) or 0
+        if self.get(name) is None:
+            times += 1
+            self.put(_TIMES_MET + name, times, 7 * DAY_SECONDS)
+        self.put(name, value, min(FIRST_LIMIT_SECONDS * _LIMIT_GROWTH ** (times - 1), longest_seconds))
+
     def forget(self, name: str) -> None:
         """Drop a value, known or not."""
         if self._entries.pop(name, None) is not None:
@@ -86,7 +102,11 @@ class Memory:
     def shown(self) -> dict[str, str]:
         """What is known now, as text for people, by name."""
         now = self._now()
-        return {name: str(entry.value) for name, entry in sorted(self._entries.items()) if entry.ends > now}
+        return {
+            name: str(entry.value)
+            for name, entry in sorted(self._entries.items())
+            if entry.ends > now and not name.startswith(_TIMES_MET)
+        }
 
     def kept(self) -> dict[str, tuple[int | str, float]]:
         """What a file keeps: each value with the time at which it ends."""

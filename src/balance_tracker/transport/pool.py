@@ -89,6 +89,7 @@ class Pool:
         *,
         without: Endpoint | str | None = None,
         block: int | None = None,
+        size: int | None = None,
     ) -> T:
         """Run an operation on the best endpoint that completes it.
 
@@ -97,6 +98,8 @@ class Pool:
             deadline: The loop's time (seconds) after which no answer is waited for.
             without: An endpoint that is not to be asked, or its name.
             block: The block that is read, if it is a certain one: who is known to lack it is not asked.
+            size: How many things are asked, where a read's requests depend on nothing else: then those
+                that lately needed fewer of them come first.
 
         Raises:
             UpstreamError: Every endpoint failed; the most telling error, or ``timed_out``.
@@ -104,8 +107,8 @@ class Pool:
         """
         self._trials.earn()
         self._hedges.earn()
-        endpoints = self._askable(deadline, without, block)
-        race = Race(self.network, operation, deadline, self._hedges)
+        endpoints = self._askable(deadline, without, block, size)
+        race = Race(self.network, operation, deadline, self._hedges, size)
         try:
             answer, endpoint = await race.result(endpoints)
         except UpstreamError as error:
@@ -154,7 +157,7 @@ class Pool:
             for endpoint in self._endpoints
         ]
 
-    def ordered(self) -> list[Endpoint]:
+    def ordered(self, size: int | None = None) -> list[Endpoint]:
         """Endpoints by health: those that answer by their times, those due for a trial, resting ones."""
         if len(self._endpoints) == 1:
             return list(self._endpoints)
@@ -165,20 +168,20 @@ class Pool:
                 endpoint.resting_seconds,
                 endpoint.breaker.failures_in_a_row > 0,
                 endpoint.standing.behind > self.stale_behind,
-                endpoint.expected_seconds,
+                endpoint.expected_seconds + (0.0 if size is None else endpoint.costs.extra_seconds(size)),
                 places[id(endpoint)],
             )
 
         return sorted(self._endpoints, key=rank)
 
-    def candidates(self, pause_seconds: float = 0.0) -> list[Endpoint]:
+    def candidates(self, pause_seconds: float = 0.0, size: int | None = None) -> list[Endpoint]:
         """Those to ask now, the best first; resting ones stay behind the healthy as a last resort.
 
         An endpoint that asked for a pause itself (``Retry-After``) is never asked before its time:
         it is one of these only if the pause ends within ``pause_seconds``.
         """
         groups: dict[BreakerState, list[Endpoint]] = {"closed": [], "half_open": [], "open": []}
-        for endpoint in self.ordered():
+        for endpoint in self.ordered(size):
             pause = endpoint.bucket.paused_seconds
             if pause <= pause_seconds:
                 groups["open" if pause else endpoint.breaker.state].append(endpoint)
@@ -203,7 +206,9 @@ class Pool:
         """
         self._heads.saw(endpoint, number, timestamp)
 
-    def _askable(self, deadline: float, without: Endpoint | str | None, block: int | None) -> list[Endpoint]:
+    def _askable(
+        self, deadline: float, without: Endpoint | str | None, block: int | None, size: int | None
+    ) -> list[Endpoint]:
         """The candidates of one read.
 
         Raises:
@@ -212,7 +217,7 @@ class Pool:
         left = deadline - asyncio.get_running_loop().time()
         found = [
             endpoint
-            for endpoint in self.candidates(max(0.0, left * SHARE_FOR_A_PAUSE))
+            for endpoint in self.candidates(max(0.0, left * SHARE_FOR_A_PAUSE), size)
             if endpoint is not without and endpoint.name != without
         ]
         if not found:

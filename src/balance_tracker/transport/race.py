@@ -58,16 +58,23 @@ class Race[T]:
         network: For the log.
         operation: Reads through one session.
         deadline: The loop's time after which no answer is waited for.
+        size: How much is asked, see :meth:`Pool.run`.
         hedges: What starting an endpoint beside a slow one is paid from.
     """
 
     def __init__(
-        self, network: str, operation: Callable[[Session], Awaitable[T]], deadline: float, hedges: Budget
+        self,
+        network: str,
+        operation: Callable[[Session], Awaitable[T]],
+        deadline: float,
+        hedges: Budget,
+        size: int | None = None,
     ) -> None:
         self._network = network
         self._operation = operation
         self._deadline = deadline
         self._hedges = hedges
+        self._size = size
         self._spending = Spending()
         self._errors: list[tuple[Endpoint, UpstreamError]] = []
         self._running: dict[asyncio.Task[T], _Runner] = {}
@@ -162,6 +169,8 @@ class Race[T]:
             # An operation may have counted a failure of its own and gone on with what it had.
             if endpoint.standing.failures == runner.failures:
                 endpoint.succeeded()
+            if self._size is not None:
+                endpoint.costs.took(runner.session.progress.answers, self._size)
             return (task.result(),)
         if isinstance(error, InputError) or not isinstance(error, UpstreamError):
             raise error

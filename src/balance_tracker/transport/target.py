@@ -2,6 +2,7 @@
 
 import base64
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import Self
@@ -12,6 +13,8 @@ import idna
 USER_AGENT = "balance-tracker"
 _PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[a-z0-9._-]+")
+_HEADER_NAME = re.compile(r"[a-z0-9_-]+")
+_HEADER_VALUE = re.compile(r"[!-~]+(?: [!-~]+)*")
 _MAY_STAND_IN_A_TARGET = "/:?#[]@!$&'()*+,;=%-._~"
 
 type Headers = tuple[tuple[bytes, bytes], ...]
@@ -72,9 +75,20 @@ class Target:
             _headers("POST", path, origin, post),
         )
 
-    def get(self) -> Request:
-        """A GET request."""
-        return self._get
+    def get(self, headers: Mapping[str, str] | None = None) -> Request:
+        """A GET request, with more headers if need be.
+
+        Raises:
+            ValueError: A header is none.
+        """
+        if not headers:
+            return self._get
+        lines = [(name.lower(), value) for name, value in headers.items()]
+        if not all(_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value) for name, value in lines):
+            raise ValueError("a header is none")
+        head = "".join(f"{name.title()}: {value}\r\n" for name, value in lines)
+        more = tuple((name.encode("ascii"), value.encode("ascii")) for name, value in lines)
+        return Request(self._get.head[:-2] + head.encode("ascii") + b"\r\n", self._get.headers + more, b"")
 
     def post(self, body: bytes) -> Request:
         """A POST request with a JSON body."""
