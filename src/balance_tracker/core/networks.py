@@ -34,6 +34,7 @@ class Network:
     ``endpoints`` are the shipped public URLs or the operator's; ``contracts`` has the
     keys ``multicall3``, ``ens_registry`` and ``arbsys`` where the network has them.
     ``mirrors`` are token addresses that show the native balance a second time.
+    ``price_platforms`` is what price services call the network, for tokens by their contract.
     ``runs_evm_code`` is false where a call can't bring code of its own (zkSync Era).
     """
 
@@ -53,4 +54,5 @@ class Network:
     mirrors: tuple[Address, ...] = ()
     notes: tuple[str, ...] = ()
     price_ids: dict[str, str] = field(default_factory=dict)
+    price_platforms: dict[str, str] = field(default_factory=dict)
     runs_evm_code: bool = True

@@ -6,10 +6,11 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
-from balance_tracker.core.amounts import to_amount
+from balance_tracker.core.amounts import exact_sum, to_amount
 from balance_tracker.core.assets import Asset
 from balance_tracker.core.blocks import BlockRef
 from balance_tracker.core.ids import Address, Slug
+from balance_tracker.core.prices import Price
 
 Status = Literal["ok", "partial", "stale", "failed"]
 
@@ -119,24 +120,36 @@ class NetworkCoverage:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """One balance in an answer. Prices are not decided yet, so a value is unknown."""
+    """One balance in an answer, and what it is worth.
+
+    Attributes:
+        value: In the answer's currency, exact; ``None`` where the price or the amount is not known.
+        price: ``None`` where none is known.
+        value_change_24h: By how much this amount rose in value within a day; ``None`` if not known.
+    """
 
     balance: Balance
     value: Decimal | None = None
+    price: Price | None = None
+    value_change_24h: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Excluded:
-    """A holding that the totals leave out, and why."""
+    """A holding that the totals leave out, and why; ``value`` where it is known."""
 
     asset: Asset
     raw_amount: int
     reason: str
+    value: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Portfolio:
-    """What an address holds on the networks asked, and what is missing."""
+    """What an address holds on the networks asked, and what is missing.
+
+    ``priced_for_seconds`` is how long its prices stand; ``None`` where it was never asked for any.
+    """
 
     address: Address
     name: str | None
@@ -145,6 +158,7 @@ class Portfolio:
     coverage: tuple[NetworkCoverage, ...]
     taken_at: datetime
     excluded: tuple[Excluded, ...] = field(default=())
+    priced_for_seconds: float | None = field(default=None, compare=False)
 
     @property
     def complete(self) -> bool:
@@ -161,7 +175,7 @@ class Portfolio:
         """The sum of the known values; ``None`` where none is known, zero only of an empty wallet."""
         known = [holding.value for holding in self.holdings if holding.value is not None]
         if known:
-            return sum(known, Decimal(0))
+            return exact_sum(known)
         obtained = any(network.status != "failed" for network in self.coverage)
         return Decimal(0) if obtained and not self.holdings else None
 

@@ -4,10 +4,12 @@ A quote is one source's word; a price is what was decided from quotes, in one cu
 with everything needed to judge it. The rule of the decision is in ``core/decision.py``.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Literal
 
 from balance_tracker.core.ids import AssetId
@@ -104,3 +106,29 @@ class PricePoint:
     at: datetime
     amount: Decimal
     source: str
+
+
+INTERVAL_SECONDS: Mapping[Interval, int] = MappingProxyType({"5m": 300, "1h": 3600, "1d": 86_400})
+"""How far apart the points of a series are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of time, from ``start`` up to and without ``end``, in seconds of the Unix epoch."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class PriceSeries:
+    """What is known of one asset's past at one interval, in US dollars.
+
+    Attributes:
+        points: In the order of time, at most one within each interval.
+        fetched: What sources were asked for and answered, in order and apart from each other;
+            where it holds no points, nobody had any.
+    """
+
+    points: tuple[PricePoint, ...] = ()
+    fetched: tuple[Span, ...] = ()
