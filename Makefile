@@ -23,7 +23,7 @@ test: nodes ## every test, with the real nodes that they start themselves
 
 check: nodes format-check lint types contracts locks docs coverage ## all that CI runs; the tests with coverage
 
-bench: nodes ## the benchmarks, one table (ARGS="--json" for a program)
+bench: nodes ## the benchmarks, one table (ARGS="--json", or "--quick --only W1,W2")
 	$(BIN)/python -m benchmarks.bench $(ARGS)
 
 dev: nodes ## set up everything for development, from a clone

@@ -1,7 +1,7 @@
-"""All benchmarks in one table: ``python -m benchmarks.bench [--json]``.
+"""All benchmarks in one table: ``python -m benchmarks.bench [--json] [--only W1,W2] [--quick]``.
 
-Times of two runs differ with the machine; ratios within a run are what counts. Balances are checked
-in every read, so nothing is fast by being wrong.
+Times of two runs differ with the machine; ratios within a run are what counts. Every number of every
+read is checked, so nothing is fast by being wrong.
 """
 
 import argparse
@@ -9,71 +9,95 @@ import json
 import logging
 import os
 import platform
-from collections.abc import Sequence
+import sys
+import time
+from collections.abc import Callable
 from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
 
 from balance_tracker import __version__
-from benchmarks.contenders import LIMIT, MULTICALL, OURS, WEB3
-from benchmarks.service import ServiceResult, measure_service
-from benchmarks.wallet import ROUNDS, Result, measure_wallet
+from benchmarks.scene import bench_node
+from benchmarks.served import measure_served
+from benchmarks.service import measure_service
+from benchmarks.simulator import Simulator
+from benchmarks.table import as_table
+from benchmarks.truth import MANY_WALLETS
+from benchmarks.workloads import WORKLOADS, Measurement, grow
+
+GROWTH, SERVICE, SERVED = "growth", "service", "served"
+KEYS = (*(workload.key for workload in WORKLOADS), GROWTH, SERVICE, SERVED)
 
 
 def main() -> None:
     """Measure, and print one table or one JSON document."""
     parser = argparse.ArgumentParser(description="Benchmarks on local nodes.")
     parser.add_argument("--json", action="store_true", help="one document instead of a table")
+    parser.add_argument("--only", default="", help=f"some of: {', '.join(KEYS)}".replace("10,000", "10000"))
+    parser.add_argument("--quick", action="store_true", help="fewer turns, for a first look")
     arguments = parser.parse_args()
-    # A peer leaves a session open and the loop complains; the output is the table.
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-    wallet = measure_wallet()
-    service = measure_service()
-    print(as_json(wallet, service) if arguments.json else as_table(wallet, service))
+    logging.disable(logging.WARNING)
+    document = measure(chosen(arguments.only), quick=arguments.quick)
+    print(json.dumps(document, indent=2, ensure_ascii=False) if arguments.json else as_table(document))
 
 
-def as_table(wallet: Sequence[Result], service: ServiceResult) -> str:
-    """Plain text, narrow enough for a terminal."""
-    times = {result.name: result.milliseconds for result in wallet}
-    lines = [
-        f"W1: 1 wallet, 60 tokens and the native coin, one node, warm, median of {ROUNDS}",
-        "",
-        f"  {'':28} {'ms':>8} {'to ours':>8} {'requests':>9} {'bytes up':>9} {'bytes down':>11}",
-    ]
-    lines += [
-        f"  {result.name:28} {result.milliseconds:8.2f} {result.milliseconds / times[OURS]:7.2f}x"
-        f" {result.requests:9.1f} {result.bytes_up:9,} {result.bytes_down:11,}"
-        for result in wallet
-    ]
-    lines += [
-        "",
-        f"  {times[WEB3] / times[OURS]:.2f}x as fast as {WEB3}, {times[MULTICALL] / times[OURS]:.2f}x as fast"
-        f" as {MULTICALL}, {times[OURS] / times[LIMIT]:.2f} times the limit",
-        "",
-        f"GET /balances, {service.networks} networks of the demo, {service.holdings} holdings,"
-        f" {service.answer_bytes:,} bytes",
-        "",
-        f"  {'first after the start':28} {service.first_ms:8.2f} ms  {service.requests} requests",
-        f"  {'cold, p50':28} {service.cold_p50_ms:8.2f} ms",
-        f"  {'cached, p50':28} {service.cached_p50_ms:8.2f} ms",
-        "",
-        f"balance-tracker {__version__}, Python {platform.python_version()}, {os.cpu_count()} cores",
-    ]
-    return "\n".join(lines)
+def chosen(text: str) -> frozenset[str]:
+    """Which parts are wanted; all if none is named.
+
+    Raises:
+        SystemExit: One of them does not exist.
+    """
+    names = {name.strip().replace("10000", "10,000") for name in text.split(",") if name.strip()}
+    if unknown := names - set(KEYS):
+        raise SystemExit(f"There is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(KEYS)}.")
+    return frozenset(names or KEYS)
 
 
-def as_json(wallet: Sequence[Result], service: ServiceResult) -> str:
-    """The same for a program."""
-    times = {result.name: result.milliseconds for result in wallet}
-    document = {
-        "version": __version__,
-        "wallet": [asdict(result) for result in wallet],
-        "ratios": {
-            "web3": times[WEB3] / times[OURS],
-            "multicall": times[MULTICALL] / times[OURS],
-            "limit": times[OURS] / times[LIMIT],
-        },
-        "service": asdict(service),
+def measure(parts: frozenset[str], *, quick: bool) -> dict[str, Any]:
+    """The document of all that was measured."""
+    started = time.monotonic()
+    document: dict[str, Any] = {"meta": _meta(), "cases": []}
+    with (
+        bench_node(MANY_WALLETS) as scene,
+        Simulator() as simulator,
+        Measurement(scene, simulator, quick=quick) as measurement,
+    ):
+        for workload in WORKLOADS:
+            if workload.key in parts:
+                _say(f"{time.monotonic() - started:4.0f} s  {workload.key}: {workload.title}")
+                document["cases"].append(measurement.measure(workload).as_document())
+        if GROWTH in parts:
+            document["growth"] = grow(measurement, _say)
+    for name, work in ((SERVICE, measure_service), (SERVED, measure_served)):
+        if name in parts:
+            _part(document, name, work)
+    document["meta"]["seconds"] = round(time.monotonic() - started)
+    return document
+
+
+def _part(document: dict[str, Any], name: str, work: Callable[[], Any]) -> None:
+    """One of the services; if it does not run, the document says so and keeps what was measured."""
+    _say(name)
+    try:
+        document[name] = asdict(work())
+    except Exception as error:
+        document["meta"].setdefault("failed", {})[name] = f"{type(error).__name__}: {error}"
+
+
+def _meta() -> dict[str, Any]:
+    return {
+        "program": f"balance-tracker {__version__}",
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
-    return json.dumps(document, indent=2)
+
+
+def _say(line: str) -> None:
+    """Progress, where it does not mix with data."""
+    sys.stderr.write(f"{line} …\n")
+    sys.stderr.flush()
 
 
 if __name__ == "__main__":
