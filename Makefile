@@ -69,6 +69,7 @@ locks:
 
 docs: venv
 	$(BIN)/python tools/reference.py --check
+	$(BIN)/python tools/price_liars.py --check
 	$(BIN)/python -m pytest --quiet --doctest-modules src
 
 coverage: nodes
