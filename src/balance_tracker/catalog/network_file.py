@@ -14,11 +14,12 @@ _KEYS = frozenset(
     {
         *("slug", "name", "family", "id", "chain_id", "lifecycle", "lifecycle_note", "block_time_ms"),
         *("explorer_url", "wrapped_native", "mirrors", "notes", "runs_evm_code"),
-        *("native", "price_ids", "contracts", "endpoints"),
+        *("native", "price_ids", "price_platforms", "contracts", "endpoints"),
     }
 )
 _NATIVE_KEYS = frozenset({"symbol", "name", "decimals", "priced_as"})
-_PRICE_SERVICES = frozenset({"coingecko", "coinpaprika"})
+_PRICE_SERVICES = frozenset({"coingecko", "coinmarketcap", "coinpaprika"})
+_PRICE_PLATFORMS = frozenset({"coingecko", "coinmarketcap", "defillama"})
 _CONTRACTS = frozenset({"multicall3", "ens_registry", "arbsys"})
 _CONTRACT_KEYS = frozenset({"address", "since_block"})
 _FAMILIES: tuple[Family, ...] = get_args(Family)
@@ -67,7 +68,8 @@ def read_network(document: bytes, origin: str, file_stem: str) -> Network:
         wrapped_native=_address(section, "wrapped_native", family) if "wrapped_native" in section else None,
         mirrors=_mirrors(section, family),
         notes=section.texts("notes", 500),
-        price_ids=_price_ids(section),
+        price_ids=_service_names(section, "price_ids", _PRICE_SERVICES),
+        price_platforms=_service_names(section, "price_platforms", _PRICE_PLATFORMS),
         runs_evm_code=section.flag_or("runs_evm_code", default=True),
     )
 
@@ -128,10 +130,10 @@ def _native(section: Section) -> NativeCoin:
     )
 
 
-def _price_ids(section: Section) -> dict[str, str]:
-    ids = section.section("price_ids")
-    ids.only(_PRICE_SERVICES)
-    return {service: ids.text(service, 100) for service in ids}
+def _service_names(section: Section, key: str, services: frozenset[str]) -> dict[str, str]:
+    names = section.section(key)
+    names.only(services)
+    return {service: names.text(service, 100) for service in names}
 
 
 def _contracts(section: Section, family: Family) -> dict[str, ContractRef]:

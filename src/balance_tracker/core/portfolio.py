@@ -10,6 +10,8 @@ from balance_tracker.core.amounts import exact_sum, to_amount
 from balance_tracker.core.assets import Asset
 from balance_tracker.core.blocks import BlockRef
 from balance_tracker.core.ids import Address, Slug
+from balance_tracker.core.nfts import NftHolding
+from balance_tracker.core.positions import Position, ProtocolFailure
 from balance_tracker.core.prices import Price
 
 Status = Literal["ok", "partial", "stale", "failed"]
@@ -76,6 +78,14 @@ class Reading:
 
     ``balances`` holds every asset that answered, zeros too; ``failures`` every other
     one; ``len(balances) + len(failures)`` assets were asked unless ``asked`` says so.
+
+    Attributes:
+        nfts: How many non-fungible tokens were seen among the token accounts (Solana).
+        positions: What the protocols asked hold for the owner.
+        protocols_asked: Slugs of the protocols that the network has and was asked for.
+        protocol_failures: Those of them, or single markets, that are not known.
+        collections: What the owner has of the collections asked, none of those without any.
+        collection_failures: Collections that are not known; ``market`` is the contract.
     """
 
     block: BlockRef
@@ -85,6 +95,11 @@ class Reading:
     requests: int
     asked: int
     nfts: int = 0
+    positions: tuple[Position, ...] = ()
+    protocols_asked: tuple[str, ...] = ()
+    protocol_failures: tuple[ProtocolFailure, ...] = ()
+    collections: tuple[NftHolding, ...] = ()
+    collection_failures: tuple[ProtocolFailure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,7 +128,9 @@ class PriceSeries:
         points: In the order of time, at most one within each interval.
         fetched: What sources were asked for and answered, in order and apart from each other;
             where it holds no points, nobody had any.
+        fetched_at: When they were last asked, in seconds of the Unix epoch.
     """
 
     points: tuple[PricePoint, ...] = ()
     fetched: tuple[Span, ...] = ()
+    fetched_at: int = 0
