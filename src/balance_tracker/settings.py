@@ -3,12 +3,13 @@
 Rooms do not read these; the entry points and bootstrap do, and hand plain values on.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, DirectoryPath, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, DirectoryPath, Field, FilePath, ValidationError
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -19,7 +20,9 @@ from pydantic_settings import (
 
 PREFIX = "TRACKER_"
 RPC_PREFIX = "TRACKER_RPC_"
+PriceSourceName = Literal["chainlink", "defillama", "coingecko", "coinmarketcap", "uniswap_twap"]
 _RPC_SCHEMES = frozenset({"http", "https", "ws", "wss"})
+_KEY = re.compile(r"[!-~]{1,512}")
 
 
 def _split(value: object) -> object:
@@ -27,6 +30,15 @@ def _split(value: object) -> object:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
+
+
+def _sources(value: object) -> object:
+    """Names in lower case, each once; ``none`` alone is no source."""
+    words = _split(value)
+    if not isinstance(words, tuple):
+        return value
+    names = tuple(dict.fromkeys(str(word).lower() for word in words if str(word).lower() != "fixed"))
+    return () if names == ("none",) else names
 
 
 def _lower(value: object) -> object:
@@ -52,8 +64,33 @@ def _is_endpoint_url(url: str) -> bool:
         return False
 
 
+def _checked_key(key: str) -> str:
+    """Refuse what no header can hold, without showing it."""
+    key = key.strip()
+    if not _KEY.fullmatch(key):
+        raise ValueError("it must be one word of printable ASCII characters")
+    return key
+
+
+def _checked_base_url(url: str) -> str:
+    """Refuse what is no root to put paths behind, without showing it: it may hold a key."""
+    url = url.strip().rstrip("/")
+    if not _is_endpoint_url(url) or not url.lower().startswith(("http://", "https://")):
+        raise ValueError("it must be an http(s) URL")
+    if "?" in url or "#" in url:
+        raise ValueError("it must have no query, since paths are put behind it")
+    return url
+
+
+type _ApiKey = Annotated[str, AfterValidator(_checked_key)]
+type _BaseUrl = Annotated[str, AfterValidator(_checked_base_url)]
+
+
 class Settings(BaseSettings):
-    """What the operator decided; frozen. Names in the environment begin with ``TRACKER_``."""
+    """What the operator decided; frozen.
+
+    Names in the environment begin with ``TRACKER_``, but for those that every program calls the same.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -62,6 +99,7 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
         frozen=True,
         extra="ignore",
+        populate_by_name=True,
         hide_input_in_errors=True,
         validate_default=False,
     )
@@ -106,6 +144,66 @@ class Settings(BaseSettings):
         le=86_400,
         allow_inf_nan=False,
         description="How long balances are answered from the cache before they are read again; 0: never.",
+    )
+    price_sources: Annotated[tuple[PriceSourceName, ...], NoDecode, BeforeValidator(_sources)] = Field(
+        default=("chainlink", "defillama", "coingecko", "coinmarketcap"),
+        description=(
+            "The price sources to ask, comma-separated: `chainlink`, `defillama`, `coingecko`, "
+            "`coinmarketcap` (with its key) and `uniswap_twap`, which is asked only for what no other one "
+            "knows; `none` asks nobody. The operator's own prices are always asked first."
+        ),
+    )
+    price_ttl_seconds: float = Field(
+        default=300.0,
+        ge=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description=(
+            "How long prices are answered from the cache before they are asked for again; 0: never. For "
+            "twice as long again they are given with their age while a refresh runs."
+        ),
+    )
+    fixed_prices: FilePath | None = Field(
+        default=None,
+        description=(
+            "A TOML or JSON file of the operator's own prices, which win over every source; the page on "
+            "price sources shows one."
+        ),
+    )
+    coingecko_api_key: _ApiKey | None = Field(
+        default=None,
+        repr=False,
+        validation_alias="COINGECKO_API_KEY",
+        description="A demo or pro key of CoinGecko; without it, it is asked seldom.",
+    )
+    coingecko_base_url: _BaseUrl | None = Field(
+        default=None,
+        repr=False,
+        validation_alias="COINGECKO_BASE_URL",
+        description=(
+            "CoinGecko's root with its path, to `/api/v3`; without it, the public host of the key's plan."
+        ),
+    )
+    coinmarketcap_api_key: _ApiKey | None = Field(
+        default=None,
+        repr=False,
+        validation_alias="COINMARKETCAP_API_KEY",
+        description="A key of CoinMarketCap; without it, it is not asked.",
+    )
+    coinmarketcap_base_url: _BaseUrl | None = Field(
+        default=None,
+        repr=False,
+        validation_alias="COINMARKETCAP_BASE_URL",
+        description="CoinMarketCap's root; without it, the public host.",
+    )
+    defillama_base_url: _BaseUrl | None = Field(
+        default=None,
+        repr=False,
+        validation_alias="DEFILLAMA_BASE_URL",
+        description=(
+            "The root of DefiLlama's coins API, in which a key may be part of the path; without it, the "
+            "public host."
+        ),
     )
     deadline_seconds: float = Field(
         default=15.0,
@@ -178,7 +276,12 @@ def environment_name(field: str) -> str:
     >>> environment_name("deadline_seconds")
     'TRACKER_DEADLINE_SECONDS'
     """
-    return f"{RPC_PREFIX}<SLUG>" if field == "rpc" else f"{PREFIX}{field.upper()}"
+    if field == "rpc":
+        return f"{RPC_PREFIX}<SLUG>"
+    known = Settings.model_fields.get(field.lower())
+    if known is not None and isinstance(known.validation_alias, str):
+        return known.validation_alias
+    return f"{PREFIX}{field.upper()}"
 
 
 def explain(error: ValidationError) -> str:

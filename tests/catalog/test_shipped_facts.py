@@ -60,7 +60,15 @@ def test_the_native_coin_has_its_own_caip_19_id(slug):
     asset = native_asset(network)
     assert asset.asset_id == f"{network.id}/slip44:{SLIP44.get(slug, 60)}"
     assert asset.decimals == (9 if slug == "solana" else 18)
-    assert asset.price_ids.keys() == {"coingecko", "coinpaprika"}
+    unlisted = {"coinmarketcap"} if slug == "gnosis" else set()
+    assert asset.price_ids.keys() == {"coingecko", "coinmarketcap", "coinpaprika"} - unlisted
+
+
+@pytest.mark.parametrize("slug", CHAIN_IDS)
+def test_every_price_service_has_a_name_for_the_network(slug):
+    platforms = NETWORKS[slug].price_platforms
+    assert platforms.keys() == {"coingecko", "coinmarketcap", "defillama"}
+    assert all(platforms.values())
 
 
 def test_ether_has_one_price_wherever_it_is_the_native_coin():

@@ -12,6 +12,7 @@ LONGEST_FILE_LINES = 400
 FLOAT_HAS_NO_MONEY = {
     "src/balance_tracker/transport/bucket.py": "requests a second",
     "src/balance_tracker/transport/reply.py": "seconds of Retry-After",
+    "src/balance_tracker/telemetry/metrics.py": "a ratio that is counted in buckets",
     "src/balance_tracker/solana/binary.py": "a multiplier that a mint stores as an IEEE double",
     "src/balance_tracker/solana/ui_amount.py": "what a token program displays, which it computes in doubles",
     "src/balance_tracker/demo/solana_rpc_encoding.py": "a number of the node protocol, beside its text",
@@ -19,11 +20,15 @@ FLOAT_HAS_NO_MONEY = {
 """Where ``float(...)`` may be called, and on what."""
 
 BROAD_CATCHES = {
+    "src/balance_tracker/solana/sources.py": "one protocol on Solana: the others go on",
+    "src/balance_tracker/evm/touring.py": "one tour: the others go on",
     "src/balance_tracker/api/middleware.py": "one request",
     "src/balance_tracker/cli/exits.py": "one command",
     "src/balance_tracker/services/catalog.py": "one network's probe: the others go on",
     "src/balance_tracker/services/naming.py": "a name for display, which harms no answer",
+    "src/balance_tracker/services/price_round.py": "one price source's task: the others go on",
     "src/balance_tracker/services/reading.py": "one network's task: the others go on",
+    "src/balance_tracker/services/valuation.py": "prices, which harm no balance",
     "src/balance_tracker/services/token_refresh.py": "one network's check: the others go on",
 }
 """Where ``except Exception`` may stand: an edge, which records what it caught."""

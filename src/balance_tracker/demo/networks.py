@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from balance_tracker.core.assets import Asset
+from balance_tracker.core.feeds import OnChainPrices
 from balance_tracker.core.ids import Address, Slug
 from balance_tracker.core.networks import Network
 from balance_tracker.demo.arbsys import ARBSYS_ADDRESS, arbsys_runtime
@@ -18,6 +19,7 @@ from balance_tracker.demo.contracts import (
     transact,
 )
 from balance_tracker.demo.ens import place_ens
+from balance_tracker.demo.feeds import PlacedFeed, answer_again, place_feeds
 from balance_tracker.demo.node_client import NodeClient
 from balance_tracker.demo.tokens import PlacedToken, place_tokens
 
@@ -40,6 +42,7 @@ class LocalNetwork:
     client: NodeClient
     decimals: Mapping[str, int]
     tokens: Mapping[str, PlacedToken]
+    feeds: Sequence[PlacedFeed] = ()
 
     def give_native(self, owner: str, amount: str) -> None:
         """Set how much of the native coin ``owner`` has."""
@@ -51,6 +54,12 @@ class LocalNetwork:
         raw_amount = to_raw_amount(amount, self.decimals[symbol])
         return self.tokens[symbol].transfer(sender, receiver, raw_amount)
 
+    def keep_prices_fresh(self) -> None:
+        """Let every price feed answer again, as it would at its heartbeat."""
+        if self.feeds:
+            answer_again(self.client, self.feeds)
+            self.let_time_pass()
+
     def let_time_pass(self) -> None:
         """From now on blocks come at the network's own pace, at least two seconds apart."""
         seconds = max(_SHORTEST_BLOCK_SECONDS, self.network.block_time_ms // 1_000)
@@ -58,12 +67,16 @@ class LocalNetwork:
 
 
 def prepare_network(
-    client: NodeClient, library: ContractLibrary, network: Network, assets: Sequence[Asset]
+    client: NodeClient,
+    library: ContractLibrary,
+    network: Network,
+    assets: Sequence[Asset],
+    offered: OnChainPrices | None = None,
 ) -> LocalNetwork:
     """Put everything that the network is known for on an empty node.
 
-    That is Multicall3, ArbSys or ENS where the network has them, and every listed token, of
-    which its issuer (the deployer) then holds a reserve.
+    That is Multicall3, ArbSys or ENS where the network has them, every listed token, of which
+    its issuer (the deployer) then holds a reserve, and price feeds of what the demo's wallets hold.
 
     Raises:
         UpstreamError: A constructor or a transaction failed.
@@ -77,12 +90,14 @@ def prepare_network(
     client.call("anvil_setBalance", DEPLOYER, hex(_ISSUER_WEI))
     tokens = place_tokens(client, library, network, assets)
     transact(client, list(_reserves(assets, tokens)))
+    feeds = place_feeds(client, library, offered) if offered is not None else ()
     listed = _first_of_each_symbol(assets)
     return LocalNetwork(
         network,
         client,
         {symbol: asset.decimals or 0 for symbol, asset in listed.items()},
         {symbol: tokens[address] for symbol, asset in listed.items() if (address := asset.contract_address)},
+        feeds,
     )
 
 

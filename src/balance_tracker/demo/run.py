@@ -14,8 +14,10 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from types import FrameType
 
 from balance_tracker.bootstrap import listed_tokens, load_settings, running, tracked_networks
+from balance_tracker.catalog.feeds import load_feeds
 from balance_tracker.core.assets import Asset
 from balance_tracker.core.errors import ConfigurationError
+from balance_tracker.core.feeds import OnChainPrices
 from balance_tracker.core.ids import Slug
 from balance_tracker.core.networks import Network
 from balance_tracker.core.portfolio import Portfolio
@@ -28,6 +30,8 @@ from balance_tracker.demo.stories import WALLETS, Wallet, tell_stories
 from balance_tracker.settings import RPC_PREFIX, rpc_key
 
 SOLANA = Slug("solana")
+FEEDS_SECONDS = 1_200.0
+"""How often the demo's price feeds answer: well within the shortest heartbeat."""
 _TERMINATED = 128 + signal.SIGTERM
 
 type Show = Callable[[Wallet, Portfolio], None]
@@ -76,16 +80,27 @@ async def running_demo(say: Say = say_on_stderr) -> AsyncIterator[tuple[Slug, ..
     slugs = (*EVM_NETWORKS, SOLANA)
     async with AsyncExitStack() as stack:
         stack.enter_context(
-            _environment({"TRACKER_NETWORKS": ",".join(slugs), "TRACKER_SHIPPED_TOKENS": "true"})
+            _environment(
+                {
+                    "TRACKER_NETWORKS": ",".join(slugs),
+                    "TRACKER_SHIPPED_TOKENS": "true",
+                    "TRACKER_PRICE_SOURCES": "chainlink",
+                }
+            )
         )
         settings = load_settings()
         networks = tracked_networks(settings)
         assets = await listed_tokens(settings, networks)
         nodes = {slug: await stack.enter_async_context(_node(networks[slug])) for slug in EVM_NETWORKS}
-        await _fill({slug: (nodes[slug], networks[slug], assets[slug]) for slug in EVM_NETWORKS}, library)
+        offered = load_feeds(networks, settings.networks_dir)
+        filled = await _fill(
+            {slug: (nodes[slug], networks[slug], assets[slug], offered.get(slug)) for slug in EVM_NETWORKS},
+            library,
+        )
         bank = await stack.enter_async_context(running_demo_bank())
         urls = {slug: node.url for slug, node in nodes.items()} | {SOLANA: bank.url}
         stack.enter_context(_environment({rpc_variable(slug): url for slug, url in urls.items()}))
+        await stack.enter_async_context(_fresh_prices(filled))
         yield slugs
 
 
@@ -140,18 +155,40 @@ async def _node(network: Network) -> AsyncIterator[AnvilNode]:
 
 
 async def _fill(
-    parts: Mapping[Slug, tuple[AnvilNode, Network, Sequence[Asset]]], library: ContractLibrary
-) -> None:
+    parts: Mapping[Slug, tuple[AnvilNode, Network, Sequence[Asset], OnChainPrices | None]],
+    library: ContractLibrary,
+) -> list[LocalNetwork]:
     """Put contracts and stories on the nodes, contracts of all networks side by side."""
     async with asyncio.TaskGroup() as group:
         tasks = {
-            slug: group.create_task(asyncio.to_thread(prepare_network, node.client, library, network, assets))
-            for slug, (node, network, assets) in parts.items()
+            slug: group.create_task(
+                asyncio.to_thread(prepare_network, node.client, library, network, assets, offered)
+            )
+            for slug, (node, network, assets, offered) in parts.items()
         }
     filled: dict[Slug, LocalNetwork] = {slug: task.result() for slug, task in tasks.items()}
     await asyncio.to_thread(tell_stories, filled, library)
     for network in filled.values():
         network.let_time_pass()
+    return list(filled.values())
+
+
+@asynccontextmanager
+async def _fresh_prices(networks: Sequence[LocalNetwork]) -> AsyncIterator[None]:
+    """Price feeds that answer again and again, for a block."""
+
+    async def keep_fresh() -> None:
+        while True:
+            await asyncio.sleep(FEEDS_SECONDS)
+            for network in networks:
+                await asyncio.to_thread(network.keep_prices_fresh)
+
+    task = asyncio.create_task(keep_fresh())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
@@ -110,6 +111,7 @@ class ApiHost:
         self.latency = Latency(clock)
         self.standing = Standing()
         self._answered: deque[float] = deque(maxlen=1_024)
+        self._settled = asyncio.Event()
         self.requests = 0
         protect([base_url])
         protect_keys(self._headers.values())
@@ -141,7 +143,20 @@ class ApiHost:
                 asked), ``source_resting``, ``timed_out``, ``unauthorized``, ``bad_response``, or what
                 :meth:`HttpClient.get` raises.
         """
-        await self._turn(deadline)
+        try:
+            await self._turn(deadline)
+            return await self._asked(path, query, read, deadline, max_bytes)
+        finally:
+            self._settled.set()
+
+    async def _asked[T](
+        self,
+        path: str,
+        query: Mapping[str, str] | None,
+        read: Callable[[Any], T],
+        deadline: float,
+        max_bytes: int,
+    ) -> T:
         started = self._clock()
         left = max(_LEAST_SECONDS, deadline - asyncio.get_running_loop().time())
         self.requests += 1
@@ -190,15 +205,11 @@ class ApiHost:
         left = deadline - asyncio.get_running_loop().time()
         if left < _LEAST_SECONDS:
             raise UpstreamError(f"No time is left to ask {self.name}.", code="timed_out")
-        if self.breaker.state != "closed" and not self.breaker.try_out():
-            raise UpstreamError(
-                f"{self.name} failed lately and is left alone for now.",
-                code="source_resting",
-                retry_after_seconds=self.breaker.rest_seconds,
-            )
+        await self._closed(left)
+        left = deadline - asyncio.get_running_loop().time()
         shown = self.memory.number(PER_MINUTE)
         self.bucket.per_minute = self._per_minute if shown is None else max(1, shown)
-        wait = self.bucket.take(left - _LEAST_SECONDS)
+        wait = self.bucket.take(max(0.0, left - _LEAST_SECONDS))
         if wait is None:
             self.breaker.abandon()
             raise UpstreamError(
@@ -212,6 +223,26 @@ class ApiHost:
             except asyncio.CancelledError:
                 self.breaker.abandon()
                 raise
+
+    async def _closed(self, left: float) -> None:
+        """Wait for the outcome while another request tries the API out after a rest, or be that one.
+
+        Raises:
+            UpstreamError: It rests, or it is not known in time whether it is well again.
+        """
+        if self.breaker.state == "half_open" and self.breaker.trial:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._settled.wait()
+        if self.breaker.state == "closed":
+            return
+        if not self.breaker.try_out():
+            raise UpstreamError(
+                f"{self.name} failed lately and is left alone for now.",
+                code="source_resting",
+                retry_after_seconds=self.breaker.rest_seconds,
+            )
+        self._settled.clear()
 
     def _url(self, path: str, query: Mapping[str, str] | None) -> str:
         return f"{self._base_url}{path}" + (f"?{urlencode(query, safe=',:')}" if query else "")

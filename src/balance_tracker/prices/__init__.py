@@ -1,0 +1,1 @@
+"""What assets are worth, by one source each: no source knows another, none decides alone."""
