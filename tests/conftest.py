@@ -34,8 +34,9 @@ OpenGateway = Callable[..., Awaitable[CountingGateway]]
 
 @pytest.fixture(autouse=True)
 def _data_dir_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test leaves files in the working directory, or learns what another one learnt."""
+    """No test leaves files in the working directory, learns what another one learnt, or asks for prices."""
     monkeypatch.setenv("TRACKER_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+    monkeypatch.setenv("TRACKER_PRICE_SOURCES", "none")
 
 
 @pytest.fixture(scope="session")

@@ -197,6 +197,8 @@ def test_the_specification_describes_every_route_with_examples_and_problems() ->
         document = api.get("/openapi.json").json()
     assert set(document["paths"]) == {
         "/balances",
+        "/prices",
+        "/prices/history",
         "/networks",
         "/networks/{slug}",
         "/tokens",

@@ -1,6 +1,6 @@
 """The specification holds: what it promises is answered, whatever is asked."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
@@ -13,11 +13,14 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
     unsupported_method,
 )
+from tests.fakes.prices import ScriptedSource
 from tests.fakes.tracker import ScriptedTracker, opened, three_networks
 
 from balance_tracker.api.app import create_app
 
-app = create_app(open_tracker=lambda: opened(ScriptedTracker(three_networks())))
+SOURCE = ScriptedSource(amounts={"eip155:1/slip44:60": "2000"}, as_of=datetime.now(UTC))
+
+app = create_app(open_tracker=lambda: opened(ScriptedTracker(three_networks(), prices=[SOURCE])))
 schema = schemathesis.openapi.from_asgi("/openapi.json", app)
 
 

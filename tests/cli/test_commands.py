@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from tests.cli.conftest import Run
+from tests.fakes.prices import ScriptedSource
 from tests.fakes.readers import (
     ALICE,
     BASE,
@@ -23,7 +25,7 @@ from tests.fakes.readers import (
     refused,
     token,
 )
-from tests.fakes.tracker import ScriptedTracker
+from tests.fakes.tracker import ScriptedTracker, three_networks
 
 import balance_tracker
 from balance_tracker import __version__
@@ -35,9 +37,10 @@ def test_a_pipe_gets_tab_separated_text(run: Run) -> None:
     ran = run("balances", ALICE)
     lines = [line.split("\t") for line in ran.out.splitlines()]
     assert (ran.code, ran.err) == (0, "")
-    assert lines[0] == ["address", "network", "symbol", "amount", "raw_amount", "contract_address"]
-    assert lines[1] == [ALICE, "ethereum", "ETH", "3", "3000000000000000000", "-"]
-    assert lines[2] == [ALICE, "ethereum", "USDC", "1.5", "1500000", USDC]
+    names = ["address", "network", "symbol", "amount", "raw_amount", "contract_address"]
+    assert lines[0] == [*names, "price", "value", "currency"]
+    assert lines[1] == [ALICE, "ethereum", "ETH", "3", "3000000000000000000", "-", "-", "-", "usd"]
+    assert lines[2] == [ALICE, "ethereum", "USDC", "1.5", "1500000", USDC, "-", "-", "usd"]
 
 
 def test_json_is_the_api_s_object_and_a_list_for_several(run: Run) -> None:
@@ -56,6 +59,29 @@ def test_csv_has_one_line_per_holding(run: Run) -> None:
     ]
     assert rows[0]["block_number"] == "21000000"
     assert rows[0]["value"] == ""
+
+
+def test_all_outputs_tell_the_same_prices_and_values(run: Run) -> None:
+    def priced() -> ScriptedTracker:
+        source = ScriptedSource(amounts={"eip155:1/slip44:60": "2000.5"}, as_of=datetime.now(UTC))
+        return ScriptedTracker(three_networks(), prices=[source])
+
+    words = ("balances", ALICE, "--currency", "eth")
+    shown = json.loads(run(*words, "--json", tracker=priced()).out)
+    rows = list(csv.DictReader(io.StringIO(run(*words, "--csv", tracker=priced()).out)))
+    lines = [line.split("\t") for line in run(*words, tracker=priced()).out.splitlines()]
+    assert [(one["price"] and one["price"]["amount"], one["value"]) for one in shown["holdings"]] == [
+        ("1", "3"),
+        ("1", "0.1"),
+        (None, None),
+    ]
+    assert [(row["price"], row["value"], row["price_status"]) for row in rows] == [
+        ("1", "3", "single"),
+        ("1", "0.1", "single"),
+        ("", "", ""),
+    ]
+    assert [line[-3:] for line in lines[1:]] == [["1", "3", "eth"], ["1", "0.1", "eth"], ["-", "-", "eth"]]
+    assert shown["total_value"] == "3.1"
 
 
 def test_a_symbol_is_never_a_formula_of_a_spreadsheet(run: Run) -> None:

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 from rich.console import Console
+from tests.fakes.prices import ScriptedSource
 from tests.fakes.readers import (
     ALICE,
     BASE,
@@ -23,7 +24,8 @@ from tests.fakes.readers import (
 from tests.fakes.service import Scene
 from tests.fakes.tracker import LISTED, ScriptedTracker, three_networks
 
-from balance_tracker.cli.render import readable_amount, show_networks, show_portfolio
+from balance_tracker.cli.holdings import readable_amount
+from balance_tracker.cli.render import show_networks, show_portfolio
 from balance_tracker.core.ids import Address
 from balance_tracker.core.portfolio import Balance, FailureCode, Portfolio, TokenAccount
 
@@ -114,6 +116,61 @@ async def test_spam_that_was_left_out_is_counted() -> None:
     assert "2 tokens that look like spam left out" in two
     assert "1 more left out." in two
     assert shown.splitlines()[3].rstrip().endswith("spam")
+
+
+PRICES = {"eip155:1/slip44:60": "2647.5", f"eip155:1/erc20:{USDC}": "0.99981"}
+
+
+async def test_a_priced_table_has_price_value_change_and_a_total_that_says_what_it_leaves_out() -> None:
+    readers = [
+        ScriptedReader(ETHEREUM, {None: 10**15, USDC: 1_234_567_500_000, DAI: 7}),
+        ScriptedReader(BASE, {None: 3 * 10**18}),
+    ]
+    source = ScriptedSource(amounts=PRICES, changes={"eip155:1/slip44:60": "0.25"})
+    async with Scene(readers, LISTED, prices=[source]) as scene:
+        text = printed(await scene.service.portfolio(ALICE))
+    lines = text.splitlines()
+    assert lines[1].split()[-6:] == ["Price", "USD", "Value", "USD", "24", "h"]
+    rows = [line.split() for line in lines if "2,647.50" in line or "0.9998" in line]
+    assert rows[0] == ["ethereum", "USDC", "USD", "Coin", "1,234,567.5", "0.9998", "1,234,332.93", "-"]
+    assert rows[1] == ["ETH", "Ether", "0.001", "2,647.50", "2.65", "+0.53"]
+    assert rows[2] == ["base", "ETH", "Ether", "3", "2,647.50", "7,942.50", "+1,588.50"]
+    assert next(line for line in lines if "DAI" in line).split()[-3:] == ["-", "-", "-"]
+    total = "Total 1,242,278.08 USD, +1,589.03 in 24 hours, without 1 holding of unknown value."
+    assert total in text
+
+
+async def test_a_total_tells_dust_and_what_could_not_be_read() -> None:
+    readers = [
+        ScriptedReader(ETHEREUM, {None: 10**18, USDC: 20_000}),
+        ScriptedReader(BASE, error=refused()),
+    ]
+    async with Scene(readers, LISTED, prices=[ScriptedSource(amounts=PRICES)]) as scene:
+        text = printed(await scene.service.portfolio(ALICE, min_value=1))
+    assert "Total 2,647.50 USD, and without what could not be read." in text
+    assert "1 holding below --min-value left out, worth 0.02 in all." in text
+    assert "24 h" not in text
+
+
+async def test_a_doubtful_price_is_shown_as_such() -> None:
+    sources = [
+        ScriptedSource("coingecko", amounts={"eip155:1/slip44:60": "2000"}),
+        ScriptedSource("chainlink", "oracle", amounts={"eip155:1/slip44:60": "2500"}),
+    ]
+    async with Scene([ScriptedReader(ETHEREUM, {None: 10**18})], prices=sources) as scene:
+        disputed = printed(await scene.service.portfolio(ALICE))
+        for source in sources:
+            source.error = refused()
+        scene.clock.now += 7200
+        stale = printed(await scene.service.portfolio(ALICE))
+    assert "price disputed" in disputed
+    assert "price disputed, price 2 hours old" in " ".join(stale.split())
+
+
+async def test_without_a_price_the_worth_is_said_to_be_unknown() -> None:
+    async with Scene([ScriptedReader(ETHEREUM, {None: 1})], prices=[ScriptedSource()]) as scene:
+        text = printed(await scene.service.portfolio(ALICE))
+    assert "What it is worth is not known: there is no price." in text
 
 
 async def test_networks_stand_with_their_endpoints() -> None:

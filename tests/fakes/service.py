@@ -9,11 +9,14 @@ from tests.fakes.readers import ScriptedReader, formats
 
 from balance_tracker.cache.memory import MemoryCache
 from balance_tracker.core.assets import Asset
-from balance_tracker.ports import NameService
+from balance_tracker.ports import NameService, PriceSource
 from balance_tracker.services.addresses import AddressBook
 from balance_tracker.services.many import OWNERS_PER_CHUNK, ManyPortfolios
+from balance_tracker.services.past_prices import PastPrices
 from balance_tracker.services.portfolio import PortfolioService
+from balance_tracker.services.pricing import PriceService
 from balance_tracker.services.reading import NetworkReading
+from balance_tracker.services.valuation import Valuation
 
 NOW = datetime(2026, 11, 22, 5, 0, tzinfo=UTC)
 
@@ -40,6 +43,9 @@ class Scene:
         ttl_seconds: float = 60,
         deadline_seconds: float = 2,
         owners_per_chunk: int = OWNERS_PER_CHUNK,
+        prices: Sequence[PriceSource] = (),
+        price_ttl_seconds: float = 300,
+        source_seconds: float = 1,
     ) -> None:
         self.clock = Clock()
         self.cache = MemoryCache("balances", clock=self.clock)
@@ -53,6 +59,15 @@ class Scene:
             for slug, reader in self.readers.items()
         }
         book = AddressBook(formats(), names)
+        self.prices = PriceService(
+            prices,
+            ttl_seconds=price_ttl_seconds,
+            source_seconds=source_seconds,
+            clock=self.clock,
+            now=lambda: NOW,
+        )
+        self.past = PastPrices(prices, source_seconds=source_seconds, clock=self.clock)
+        valuation = Valuation(self.prices, self.past) if prices else None
         self.service = PortfolioService(
             self.networks,
             readings,
@@ -60,6 +75,7 @@ class Scene:
             names,
             self.cache,
             deadline_seconds=deadline_seconds,
+            valuation=valuation,
             now=lambda: NOW,
         )
         self.many = ManyPortfolios(
@@ -70,6 +86,7 @@ class Scene:
             self.cache,
             deadline_seconds=deadline_seconds,
             owners_per_chunk=owners_per_chunk,
+            valuation=valuation,
             now=lambda: NOW,
         )
 
@@ -79,4 +96,6 @@ class Scene:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self.past.close()
+        await self.prices.close()
         await self.cache.close()

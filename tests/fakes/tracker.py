@@ -8,9 +8,10 @@ from typing import Self
 from tests.fakes.readers import BASE, DAI, ETHEREUM, MINT, SOLANA, USDC, ScriptedReader, token
 
 from balance_tracker.bootstrap import Tracker
+from balance_tracker.bootstrap.pricing import PriceSources, open_pricing
 from balance_tracker.cache.memory import MemoryCache
 from balance_tracker.core.assets import Asset
-from balance_tracker.ports import NameService
+from balance_tracker.ports import NameService, PriceSource
 from balance_tracker.settings import Settings
 
 LISTED = (
@@ -30,16 +31,21 @@ class ScriptedTracker(Tracker):
         names: NameService | None = None,
         settings: Settings | None = None,
         clock: Callable[[], float] = time.monotonic,
+        prices: Sequence[PriceSource] = (),
     ) -> None:
         super().__init__(settings or Settings(deadline_seconds=2))
         self._scripted = {reader.network.slug: reader for reader in readers}
         self._listed = {slug: tuple(a for a in listed if a.network == slug) for slug in self._scripted}
         self._scripted_names = names
         self._clock = clock
+        self._price_sources = tuple(prices)
 
     async def __aenter__(self) -> Self:
         cache = await self._stack.enter_async_context(MemoryCache("balances", clock=self._clock))
-        self._wire(self._listed, self._scripted, self._scripted_names, cache)
+        networks = {slug: reader.network for slug, reader in self._scripted.items()}
+        sources = PriceSources(self._price_sources)
+        pricing = await open_pricing(self._stack, self.settings, networks, sources, clock=self._clock)
+        self._wire(self._listed, self._scripted, self._scripted_names, cache, pricing)
         return self
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from balance_tracker.api import schemas
 from balance_tracker.api.app import create_app
 from balance_tracker.bootstrap import tracked_networks
 from balance_tracker.catalog.token_list import list_chain_id
+from balance_tracker.core.amounts import exact_sum
 from balance_tracker.core.ids import Slug
 from balance_tracker.core.portfolio import Portfolio
 from balance_tracker.demo.anvil import AnvilNode
@@ -49,6 +51,13 @@ async def front(
     ]
     token_list = tmp_path / "zoo.json"
     token_list.write_text(json.dumps({"name": "Zoo", "tokens": listed}), encoding="utf-8")
+    prices = tmp_path / "prices.toml"
+    priced = zoo["bytes32_texts"].address, zoo["plain"].address
+    prices.write_text(
+        '[usd]\n"eip155:1/slip44:60" = "2000.5"\n'
+        + "".join(f'"eip155:1/erc20:{address}" = "0.9998"\n' for address in priced),
+        encoding="utf-8",
+    )
     async with running_demo_bank() as bank:
         variables = {
             "TRACKER_NETWORKS": "ethereum,solana",
@@ -58,6 +67,8 @@ async def front(
             "TRACKER_TOKEN_LISTS": str(token_list),
             "TRACKER_DEADLINE_SECONDS": "20",
             "TRACKER_DATA_DIR": str(tmp_path / "data"),
+            "TRACKER_PRICE_SOURCES": "none",
+            "TRACKER_FIXED_PRICES": str(prices),
         }
         with pytest.MonkeyPatch.context() as patch:
             for name, value in variables.items():
@@ -67,7 +78,13 @@ async def front(
 
 
 def settled(answer: dict[str, Any]) -> dict[str, Any]:
-    """An answer without what differs from one asking to the next: time, and what an endpoint taught."""
+    """An answer without what differs from one asking to the next: time, and what an endpoint taught.
+
+    The operator's own prices are as of the moment that they were asked for.
+    """
+    for holding in answer["holdings"]:
+        if holding["price"] is not None:
+            del holding["price"]["as_of"]
     for entry in answer["coverage"]:
         del entry["elapsed_ms"], entry["requests"]
     return answer
@@ -106,6 +123,12 @@ async def test_an_evm_wallet_is_answered_alike_by_all_four(front: Front, zoo: Zo
     assert library == api == settled(command_line)
     assert code == 3
     assert library["coverage"][0]["status"] == "partial"
+    values = [holding["value"] for holding in library["holdings"]]
+    known = [Decimal(value) for value in values if value is not None]
+    assert known == sorted(known, reverse=True)
+    assert len(known) >= 2
+    assert library["unpriced"] == values.count(None) > 0
+    assert Decimal(library["total_value"]) == exact_sum(known)
 
     tokens = [member.address for member in zoo.members.values()]
     async with BalanceReader([front.environment["TRACKER_RPC_ETHEREUM"]]) as reader:

@@ -133,6 +133,7 @@ async def test_what_is_left_out_is_listed_with_its_amount_and_reason() -> None:
             "symbol": "GIFT",
             "raw_amount": "77",
             "amount": None,
+            "value": None,
             "reason": "spam",
         }
     ]

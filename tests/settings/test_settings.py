@@ -90,6 +90,9 @@ def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -
         ("TRACKER_DEADLINE_SECONDS", "soon", "valid number"),
         ("TRACKER_DEADLINE_SECONDS", "nan", "finite number"),
         ("TRACKER_BALANCE_TTL_SECONDS", "-1", "greater than or equal to 0"),
+        ("TRACKER_PRICE_TTL_SECONDS", "-1", "greater than or equal to 0"),
+        ("TRACKER_PRICE_SOURCES", "coingeko", "'chainlink'"),
+        ("TRACKER_PRICE_SOURCES", "none,coingecko", "'chainlink'"),
         ("TRACKER_SHIPPED_TOKENS", "perhaps", "valid boolean"),
         ("TRACKER_LOG_FORMAT", "xml", "'console' or 'json'"),
         ("TRACKER_LOG_LEVEL", "loud", "'debug'"),
@@ -108,6 +111,15 @@ def test_a_wrong_setting_is_named_with_its_reason(name: str, value: str, part: s
 
 def test_the_reason_never_shows_an_endpoint() -> None:
     assert "key-1" not in reason(TRACKER_RPC_BASE="gopher://a.example/key-1")
+
+
+def test_price_sources_are_named_once_each_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACKER_PRICE_SOURCES", " CoinGecko, fixed,chainlink,coingecko")
+    assert Settings().price_sources == ("coingecko", "chainlink")
+    monkeypatch.setenv("TRACKER_PRICE_SOURCES", "none")
+    assert Settings().price_sources == ()
+    monkeypatch.delenv("TRACKER_PRICE_SOURCES")
+    assert Settings().price_sources == ("chainlink", "defillama", "coingecko", "coinmarketcap")
 
 
 def test_settings_are_frozen() -> None:

@@ -10,6 +10,7 @@ from balance_tracker import __version__
 from balance_tracker.api import docs, problems, specification
 from balance_tracker.api.balances import BalancesRoute
 from balance_tracker.api.middleware import Edge
+from balance_tracker.api.prices import router as prices_router
 from balance_tracker.api.routes import router
 from balance_tracker.api.stored import StoredAnswers
 from balance_tracker.api.tracking import NotOpenError
@@ -55,6 +56,7 @@ def create_app(
     app.add_exception_handler(NotOpenError, _on_not_open)
     balances = BalancesRoute()
     app.router.routes.insert(0, balances)
+    app.include_router(prices_router)
     app.include_router(router)
     docs.install(app)
     specification.install(app, [balances.documented])

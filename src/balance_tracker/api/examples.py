@@ -4,6 +4,17 @@ from typing import Any
 
 ADDRESS = "0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045"
 
+_ETHER_PRICE: dict[str, Any] = {
+    "currency": "usd",
+    "amount": "2647.5",
+    "as_of": "2024-10-19T23:52:11Z",
+    "sources": ["chainlink", "coingecko", "defillama"],
+    "spread": "0.00045326",
+    "confidence": "0.9701",
+    "status": "agreed",
+    "stale": False,
+}
+
 BALANCES: dict[str, Any] = {
     "address": ADDRESS,
     "name": "vitalik.eth",
@@ -20,9 +31,9 @@ BALANCES: dict[str, Any] = {
             "decimals": 18,
             "raw_amount": "3250000000000000000",
             "amount": "3.25",
-            "price": None,
-            "value": None,
-            "value_change_24h": None,
+            "price": _ETHER_PRICE,
+            "value": "8604.375",
+            "value_change_24h": "102.5",
             "trust": "verified",
             "logo_uri": None,
         }
@@ -89,10 +100,73 @@ BALANCES: dict[str, Any] = {
             },
         },
     ],
-    "total_value": None,
-    "unpriced": 1,
-    "excluded": [],
+    "total_value": "8604.375",
+    "unpriced": 0,
+    "excluded": [
+        {
+            "network": "ethereum",
+            "asset_id": "eip155:1/erc20:0x6982508145454Ce325dDbE47a25d4ec3d2311933",
+            "contract_address": "0x6982508145454Ce325dDbE47a25d4ec3d2311933",
+            "symbol": "PEPE",
+            "raw_amount": "1500000000000000000",
+            "amount": "1.5",
+            "value": "0.0000157",
+            "reason": "dust",
+        }
+    ],
     "complete": False,
+}
+
+PRICES: dict[str, Any] = {
+    "currency": "usd",
+    "prices": [
+        {"asset_id": "eip155:1/slip44:60", "price": {**_ETHER_PRICE, "age_seconds": 42}},
+        {
+            "asset_id": "eip155:1/erc20:0x6B175474E89094C44Da98b954EedeAC495271d0F",
+            "price": {
+                "currency": "usd",
+                "amount": "0.95",
+                "as_of": "2024-10-19T23:51:30Z",
+                "sources": ["coingecko", "defillama"],
+                "spread": "0.05263158",
+                "confidence": "0.45",
+                "status": "disputed",
+                "stale": False,
+                "age_seconds": 42,
+                "quotes": [
+                    {
+                        "asset_id": "eip155:1/erc20:0x6B175474E89094C44Da98b954EedeAC495271d0F",
+                        "source": "coingecko",
+                        "currency": "usd",
+                        "amount": "0.95",
+                        "as_of": "2024-10-19T23:51:30Z",
+                    },
+                    {
+                        "asset_id": "eip155:1/erc20:0x6B175474E89094C44Da98b954EedeAC495271d0F",
+                        "source": "defillama",
+                        "currency": "usd",
+                        "amount": "1",
+                        "as_of": "2024-10-19T23:52:02Z",
+                    },
+                ],
+            },
+        },
+        {"asset_id": "eip155:1/erc20:0x1111111111111111111111111111111111111111", "price": None},
+    ],
+}
+
+PRICE_HISTORY: dict[str, Any] = {
+    "asset_id": "eip155:1/slip44:60",
+    "currency": "usd",
+    "interval": "1h",
+    "from": "2024-10-19T21:00:00Z",
+    "to": "2024-10-20T00:00:00Z",
+    "points": [
+        {"at": "2024-10-19T21:00:04Z", "amount": "2645.1", "source": "defillama"},
+        {"at": "2024-10-19T23:00:03Z", "amount": "2647.5", "source": "defillama"},
+    ],
+    "gaps": [{"from": "2024-10-19T22:00:00Z", "to": "2024-10-19T23:00:00Z"}],
+    "failed": [{"source": "coingecko", "code": "rate_limited"}],
 }
 
 NETWORK: dict[str, Any] = {
@@ -150,5 +224,5 @@ TOKENS: dict[str, Any] = {
 
 READY: dict[str, Any] = {
     "status": "ready",
-    "components": {"catalog": "ok", "cache": "ok", "ethereum": "ok", "base": "unknown"},
+    "components": {"catalog": "ok", "cache": "ok", "prices": "ok", "ethereum": "ok", "base": "unknown"},
 }

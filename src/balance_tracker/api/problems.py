@@ -104,7 +104,10 @@ def parameter_names(route: object) -> list[str]:
     names: list[str] = []
     for field in getattr(getattr(route, "dependant", None), "query_params", ()):
         fields = getattr(field.field_info.annotation, "model_fields", None)
-        names += list(fields) if fields is not None else [field.alias]
+        if fields is None:
+            names.append(field.alias)
+        else:
+            names += [one.alias or name for name, one in fields.items()]
     return [name for name in names if not name.startswith("_")]
 
 

@@ -6,8 +6,8 @@ from fastapi import Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from balance_tracker.core.errors import InputError
+from balance_tracker.core.prices import CURRENCIES
 from balance_tracker.services.catalog import DEFAULT_LIMIT, MOST_PER_PAGE
-from balance_tracker.services.questions import CURRENCIES
 
 _AMOUNT = r"^(0|[1-9][0-9]{0,38})(\.[0-9]{1,38})?$"
 
@@ -28,6 +28,14 @@ def _strict_int(value: object) -> object:
 
 type StrictBool = Annotated[bool, BeforeValidator(_strict_bool)]
 type StrictInt = Annotated[int, BeforeValidator(_strict_int)]
+
+
+_CURRENCY = Field(
+    default="usd",
+    max_length=20,
+    description=f"What prices and values are in: {', '.join(CURRENCIES)}.",
+    examples=["usd"],
+)
 
 
 class NoQuery(BaseModel):
@@ -64,12 +72,7 @@ class BalancesQuery(BaseModel):
         ),
         examples=["0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"],
     )
-    currency: str = Field(
-        default="usd",
-        max_length=20,
-        description=f"What values are in: {', '.join(CURRENCIES)}.",
-        examples=["usd"],
-    )
+    currency: str = _CURRENCY
     at: str | None = Field(
         default=None,
         max_length=64,
@@ -87,6 +90,51 @@ class BalancesQuery(BaseModel):
         description="Holdings of a known lower value are left out and listed in `excluded`.",
         examples=["1.5"],
     )
+
+
+class PricesQuery(BaseModel):
+    """What `GET /prices` takes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    assets: str = Field(
+        max_length=16_000,
+        description=(
+            "CAIP-19 ids, comma-separated, at most 150, as `asset_id` is in every answer; never symbols, "
+            "which anybody can take."
+        ),
+        examples=["eip155:1/slip44:60,eip155:1/erc20:0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"],
+    )
+    currency: str = _CURRENCY
+
+
+class HistoryQuery(BaseModel):
+    """What `GET /prices/history` takes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    asset: str = Field(max_length=300, description="One CAIP-19 id.", examples=["eip155:1/slip44:60"])
+    start: str | None = Field(
+        default=None,
+        alias="from",
+        max_length=64,
+        description="RFC 3339; 168 intervals before `to` without it.",
+        examples=["2026-01-01T00:00:00Z"],
+    )
+    end: str | None = Field(
+        default=None,
+        alias="to",
+        max_length=64,
+        description="RFC 3339; now without it.",
+        examples=["2026-01-31T12:00:00Z"],
+    )
+    interval: str = Field(
+        default="1h",
+        max_length=20,
+        description="How far apart points are: 5m, 1h or 1d. At most 10,000 of them.",
+        examples=["1h"],
+    )
+    currency: str = _CURRENCY
 
 
 class TokensQuery(BaseModel):

@@ -12,15 +12,38 @@ class _Shape(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class Quote(_Shape):
+    """What one source said, of the asset or of the currency's rate."""
+
+    asset_id: str
+    source: str
+    currency: Literal["usd"]
+    amount: str = Field(pattern=_DECIMAL)
+    as_of: str
+
+
 class Price(_Shape):
     """What one unit costs, and how we know."""
 
     currency: str
     amount: str = Field(pattern=_DECIMAL)
-    as_of: str
-    sources: list[str]
-    spread: str
-    confidence: str
+    as_of: str = Field(description="When the oldest quote used was true.")
+    sources: list[str] = Field(description="Those whose quotes were used.")
+    spread: str = Field(pattern=_DECIMAL, description="(Highest - lowest quote used) / price.")
+    confidence: str = Field(pattern=_DECIMAL, description="0 to 1.")
+    status: Literal["agreed", "single", "disputed", "suspect"] = Field(
+        description=(
+            "`agreed`: sources of several families agree; `single`: one family only; `disputed`: they "
+            "differ, see `quotes`; `suspect`: it jumped and nobody confirms it, so the last price is given."
+        )
+    )
+    stale: bool = Field(description="Whether it is the last price before all sources failed.")
+    age_seconds: int | None = Field(
+        default=None, description="How long ago it was decided; in `/balances` only of one that is not fresh."
+    )
+    quotes: list[Quote] | None = Field(
+        default=None, description="Of a disputed price: what each source said."
+    )
 
 
 class TokenAccount(_Shape):
@@ -54,7 +77,9 @@ class Holding(Identity):
     amount: str | None = Field(pattern=_DECIMAL, description="Whole units; null without decimals.")
     price: Price | None
     value: str | None = Field(pattern=_DECIMAL, description="Null is not known; never zero for it.")
-    value_change_24h: str | None
+    value_change_24h: str | None = Field(
+        pattern=_DECIMAL, description="By how much this amount rose in value within a day."
+    )
     trust: Literal["verified", "listed", "unknown", "spam"]
     logo_uri: str | None
     ui_amount: str | None = Field(default=None, description="What a Solana mint displays, if it differs.")
@@ -125,6 +150,7 @@ class ExcludedHolding(_Shape):
     symbol: str | None
     raw_amount: str = Field(pattern=_INTEGER)
     amount: str | None = Field(pattern=_DECIMAL)
+    value: str | None = Field(pattern=_DECIMAL, description="Of dust: what it is worth.")
     reason: Literal["spam", "dust", "mirror"]
 
 
@@ -136,10 +162,66 @@ class Balances(_Shape):
     currency: str
     holdings: list[Holding]
     coverage: list[Coverage]
-    total_value: str | None = Field(pattern=_DECIMAL, description="The sum of the known values.")
+    total_value: str | None = Field(
+        pattern=_DECIMAL,
+        description="The exact sum of the known values of `holdings`; what is in `excluded` is not in it.",
+    )
     unpriced: int = Field(description="How many holdings have no known value.")
     excluded: list[ExcludedHolding]
     complete: bool = Field(description="Whether every network asked is `ok`.")
+
+
+class AssetPrice(_Shape):
+    """One asset asked for; without a known price it is null, and never zero."""
+
+    asset_id: str = Field(description="CAIP-19.")
+    price: Price | None
+
+
+class Prices(_Shape):
+    """What assets are worth now, every one that was asked for."""
+
+    currency: str
+    prices: list[AssetPrice]
+
+
+class PricePoint(_Shape):
+    """What an asset was worth at a time, by one source."""
+
+    at: str
+    amount: str = Field(pattern=_DECIMAL)
+    source: str
+
+
+class PriceGap(_Shape):
+    """A time of which no source has a price."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    start: str = Field(alias="from")
+    end: str = Field(alias="to")
+
+
+class FailedSource(_Shape):
+    """A source that did not answer, and why."""
+
+    source: str
+    code: str
+
+
+class PriceHistory(_Shape):
+    """What an asset was worth over a time: at most one point for each interval."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    asset_id: str
+    currency: str
+    interval: Literal["5m", "1h", "1d"]
+    start: str = Field(alias="from", description="The start of the first interval.")
+    end: str = Field(alias="to", description="The end of the last.")
+    points: list[PricePoint]
+    gaps: list[PriceGap]
+    failed: list[FailedSource] = Field(description="Sources that were asked now and did not answer.")
 
 
 class NativeCoin(_Shape):

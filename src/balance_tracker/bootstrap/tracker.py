@@ -3,11 +3,20 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from types import TracebackType
 from typing import Literal, Self
 
 from balance_tracker.bootstrap.configuration import listed_tokens, load_settings, tracked_networks
+from balance_tracker.bootstrap.pricing import (
+    PriceSources,
+    Pricing,
+    Transports,
+    open_pricing,
+    price_sources,
+    with_followings,
+)
 from balance_tracker.bootstrap.refreshing import refreshed
 from balance_tracker.cache.memory import MemoryCache
 from balance_tracker.core.assets import Asset
@@ -20,11 +29,15 @@ from balance_tracker.evm.ens import EnsNames
 from balance_tracker.evm.reader import EvmReader
 from balance_tracker.ports import ChainReader, NameService
 from balance_tracker.services.addresses import AddressBook
+from balance_tracker.services.asset_ids import AssetIds
 from balance_tracker.services.catalog import DEFAULT_LIMIT, CatalogService, NetworkView, TokenPage
 from balance_tracker.services.many import AddressAnswer, ManyPortfolios, Report
 from balance_tracker.services.portfolio import PortfolioService
+from balance_tracker.services.price_history import History
+from balance_tracker.services.price_questions import PriceList, PriceQuestions
 from balance_tracker.services.reading import NetworkReading
 from balance_tracker.services.token_refresh import TokenListDiff
+from balance_tracker.services.valuation import Valuation
 from balance_tracker.settings import Settings
 from balance_tracker.solana.address import SolanaAddresses
 from balance_tracker.solana.reader import STALE_BEHIND_SLOTS, SolanaReader
@@ -70,6 +83,8 @@ class Tracker:
         self._readers: Mapping[Slug, ChainReader] = {}
         self._portfolios: PortfolioService | None = None
         self._many: ManyPortfolios | None = None
+        self._prices: PriceQuestions | None = None
+        self._pricing: Pricing | None = None
 
     async def __aenter__(self) -> Self:
         protect(url for urls in self.settings.rpc.values() for url in urls)
@@ -77,18 +92,24 @@ class Tracker:
         networks = tracked_networks(self.settings)
         tokens = await listed_tokens(self.settings, networks)
         async with AsyncExitStack() as stack:
-            pools = await _open_pools(stack, networks, self.settings)
+            through = await _open_transports(stack, networks, self.settings)
+            sources = price_sources(self.settings, networks, through)
+            listed = await with_followings(tokens, networks, sources.asked)
             cache = await stack.enter_async_context(MemoryCache("balances"))
-            names = _names(networks.values(), pools)
-            readers = {slug: _reader(network, pools[slug], names) for slug, network in networks.items()}
-            self._wire(tokens, readers, names, cache)
+            names = _names(networks.values(), through.pools)
+            readers = {
+                slug: _reader(network, through.pools[slug], names, sources)
+                for slug, network in networks.items()
+            }
+            pricing = await open_pricing(stack, self.settings, networks, sources)
+            self._wire(listed, readers, names, cache, pricing)
             self._stack = stack.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._catalog = self._portfolios = self._many = None
+        self._catalog = self._portfolios = self._many = self._prices = self._pricing = None
         self._readers = {}
         await self._stack.aclose()
 
@@ -152,6 +173,35 @@ class Tracker:
             progress=progress,
         )
 
+    async def prices(self, assets: Sequence[str], currency: str = "usd") -> PriceList:
+        """What assets are worth now; every one asked for is in the answer.
+
+        Arguments and errors are those of
+        :meth:`balance_tracker.services.price_questions.PriceQuestions.prices`.
+
+        Example:
+            ::
+
+                answer = await tracker.prices(["eip155:1/slip44:60"], currency="eur")
+        """
+        return await _opened(self._prices).prices(assets, currency)
+
+    async def price_history(
+        self,
+        asset: str,
+        start: datetime | str | None = None,
+        end: datetime | str | None = None,
+        interval: str = "1h",
+        *,
+        currency: str = "usd",
+    ) -> History:
+        """What an asset was worth over a time.
+
+        Arguments and errors are those of
+        :meth:`balance_tracker.services.price_questions.PriceQuestions.history`.
+        """
+        return await _opened(self._prices).history(asset, start, end, interval, currency=currency)
+
     def networks(self) -> tuple[NetworkView, ...]:
         """Every tracked network, with what is known of its endpoints."""
         return _opened(self._catalog).networks()
@@ -213,7 +263,10 @@ class Tracker:
         states: dict[str, ComponentStatus] = {
             view.network.slug: _state(view) for view in self._catalog.networks()
         }
-        components: dict[str, ComponentStatus] = {"catalog": "ok", "cache": "ok", **states}
+        components: dict[str, ComponentStatus] = {"catalog": "ok", "cache": "ok"}
+        if self._pricing is not None and self._pricing.sources:
+            components["prices"] = self._pricing.current.state
+        components |= states
         return Readiness(any(state != "failed" for state in states.values()), components)
 
     def _wire(
@@ -222,6 +275,7 @@ class Tracker:
         readers: Mapping[Slug, ChainReader],
         names: NameService | None,
         cache: MemoryCache,
+        pricing: Pricing,
     ) -> None:
         """Build the use cases over open parts."""
         self._readers = readers
@@ -233,9 +287,13 @@ class Tracker:
         self._catalog = CatalogService(networks, tokens, readers)
         book = AddressBook((EvmAddresses(), SolanaAddresses()), names)
         parts = (networks, readings, book, names, cache)
-        deadline_seconds = self.settings.deadline_seconds
-        self._portfolios = PortfolioService(*parts, deadline_seconds=deadline_seconds)
-        self._many = ManyPortfolios(*parts, deadline_seconds=deadline_seconds)
+        seconds = self.settings.deadline_seconds
+        valuation = Valuation(pricing.current, pricing.past) if pricing.sources else None
+        self._portfolios = PortfolioService(*parts, deadline_seconds=seconds, valuation=valuation)
+        self._many = ManyPortfolios(*parts, deadline_seconds=seconds, valuation=valuation)
+        ids = AssetIds(networks, tokens.values(), book)
+        self._prices = PriceQuestions(ids, pricing.current, pricing.history, deadline_seconds=seconds)
+        self._pricing = pricing
 
 
 @asynccontextmanager
@@ -245,13 +303,13 @@ async def running(settings: Settings) -> AsyncIterator[Tracker]:
         yield tracker
 
 
-async def _open_pools(
+async def _open_transports(
     stack: AsyncExitStack, networks: Mapping[Slug, Network], settings: Settings
-) -> dict[Slug, Pool]:
+) -> Transports:
     """One pool per network, over one HTTP client; what endpoints show is kept over a restart."""
     http = await stack.enter_async_context(HttpClient())
     memories = await stack.enter_async_context(MemoryFile(settings.data_dir / ENDPOINTS_FILE))
-    return {
+    pools = {
         slug: await stack.enter_async_context(
             open_pool(
                 slug,
@@ -264,12 +322,15 @@ async def _open_pools(
         )
         for slug, network in networks.items()
     }
+    return Transports(http, pools, memories)
 
 
-def _reader(network: Network, pool: Pool, names: EnsNames | None) -> ChainReader:
+def _reader(network: Network, pool: Pool, names: EnsNames | None, sources: PriceSources) -> ChainReader:
     if network.family == "solana":
         return SolanaReader(network, pool)
-    return EvmReader(network, pool, names if "ens_registry" in network.contracts else None)
+    naming = names if "ens_registry" in network.contracts else None
+    feeds = sources.chainlink.rider(network.slug) if sources.chainlink is not None else None
+    return EvmReader(network, pool, [rider for rider in (naming, feeds) if rider is not None])
 
 
 def _names(networks: Iterable[Network], pools: Mapping[Slug, Pool]) -> EnsNames | None:

@@ -12,9 +12,12 @@ from balance_tracker.services.serialise import Json, portfolio_json
 
 _CSV_COLUMNS = (
     "address", "network", "chain_id", "asset_id", "contract_address", "native", "symbol", "name", "decimals",
-    "raw_amount", "amount", "currency", "value", "trust", "block_number",
+    "raw_amount", "amount", "currency", "value", "trust", "block_number", "price", "price_status",
+    "price_as_of", "value_change_24h",
 )  # fmt: skip
-_TEXT_COLUMNS = ("address", "network", "symbol", "amount", "raw_amount", "contract_address")
+_TEXT_COLUMNS = (
+    "address", "network", "symbol", "amount", "raw_amount", "contract_address", "price", "value", "currency",
+)  # fmt: skip
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -56,6 +59,7 @@ class CsvPages:
         """The lines of one portfolio, the names before the first."""
         blocks = {entry.network: entry.block.number for entry in portfolio.coverage if entry.block}
         for shape in portfolio_json(portfolio)["holdings"]:
+            price = shape["price"] or {}
             row = {
                 **shape,
                 "address": portfolio.address,
@@ -64,6 +68,9 @@ class CsvPages:
                 "symbol": _harmless(shape["symbol"]),
                 "name": _harmless(shape["name"]),
                 "block_number": blocks.get(shape["network"]),
+                "price": price.get("amount"),
+                "price_status": price.get("status"),
+                "price_as_of": price.get("as_of"),
             }
             self._writer.writerow(["" if row[column] is None else row[column] for column in _CSV_COLUMNS])
         text = self._text.getvalue()
@@ -105,7 +112,10 @@ def _text_row(portfolio: Portfolio, holding: Holding) -> list[str]:
     asset = balance.asset
     amount = None if balance.amount is None else plain(balance.amount)
     values = (portfolio.address, asset.network, asset.symbol, amount, str(balance.raw_amount))
-    return [_cell(value) for value in (*values, asset.contract_address)]
+    price = None if holding.price is None else plain(holding.price.amount)
+    value = None if holding.value is None else plain(holding.value)
+    money = (price, value, portfolio.currency)
+    return [_cell(text) for text in (*values, asset.contract_address, *money)]
 
 
 def _cell(value: str | None) -> str:

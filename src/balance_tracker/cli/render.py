@@ -1,20 +1,20 @@
 """Portfolios and networks for a terminal: tables, and in plain words what is missing."""
 
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
-from itertools import groupby
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from balance_tracker.core.amounts import plain
-from balance_tracker.core.portfolio import Holding, NetworkCoverage, Portfolio
+from balance_tracker.cli.holdings import holdings_table
+from balance_tracker.cli.money import readable_change, readable_value
+from balance_tracker.cli.words import age_text, one_line, plural
+from balance_tracker.core.amounts import exact_sum
+from balance_tracker.core.portfolio import NetworkCoverage, Portfolio
 from balance_tracker.ports import EndpointHealth
 from balance_tracker.services.catalog import NetworkView
 
-_MOST_DECIMALS = 8
 _MOST_NAMED = 4
 _STATE_STYLES = {
     "healthy": "green",
@@ -42,7 +42,9 @@ def show_portfolio(portfolio: Portfolio, console: Console) -> None:
         title.append(f"  {portfolio.address}", style="not bold dim")
     console.print(title)
     if portfolio.holdings:
-        console.print(_holdings_table(portfolio))
+        console.print(holdings_table(portfolio))
+        for line in value_lines(portfolio):
+            console.print(line)
     else:
         console.print(Text(_why_empty(portfolio), style="dim"))
     console.print()
@@ -62,6 +64,29 @@ def show_networks(views: Sequence[NetworkView], console: Console) -> None:
     console.print(table)
 
 
+def value_lines(portfolio: Portfolio) -> list[Text]:
+    """What all of it is worth, and what that leaves out; nothing where no prices were asked for."""
+    if portfolio.priced_for_seconds is None:
+        return []
+    currency = portfolio.currency
+    unit = currency.upper()
+    total, unpriced = portfolio.total_value, portfolio.unpriced
+    if total is None:
+        return [Text("What it is worth is not known: there is no price.", style="yellow")]
+    line = Text(f"Total {readable_value(total, currency)} {unit}", style="bold")
+    changes = [
+        holding.value_change_24h for holding in portfolio.holdings if holding.value_change_24h is not None
+    ]
+    if changes:
+        line.append(f", {readable_change(exact_sum(changes), currency)} in 24 hours", style="not bold")
+    if unpriced:
+        without = f", without {unpriced} {plural('holding', unpriced)} of unknown value"
+        line.append(without, style="not bold yellow")
+    if not portfolio.complete:
+        line.append(", and without what could not be read", style="not bold yellow")
+    return [line.append(".", style="not bold")]
+
+
 def coverage_lines(portfolio: Portfolio) -> list[Text]:
     """One line for what answered and one for everything that is missing, in plain words."""
     whole = [entry for entry in portfolio.coverage if entry.status == "ok"]
@@ -70,7 +95,7 @@ def coverage_lines(portfolio: Portfolio) -> list[Text]:
     lines += missing_lines(portfolio)
     nfts = sum(entry.nfts for entry in portfolio.coverage)
     if nfts:
-        lines.append(Text(f"{nfts} {_plural('NFT', nfts)} counted, not listed here.", style="dim"))
+        lines.append(Text(f"{nfts} {plural('NFT', nfts)} counted, not listed here.", style="dim"))
     lines += _left_out(portfolio)
     return lines
 
@@ -78,74 +103,6 @@ def coverage_lines(portfolio: Portfolio) -> list[Text]:
 def missing_lines(portfolio: Portfolio) -> list[Text]:
     """One line for each network that did not answer in full, in plain words."""
     return [_missing(entry) for entry in portfolio.coverage if entry.status != "ok"]
-
-
-def readable_amount(amount: Decimal) -> str:
-    """An amount for people: thousands grouped, at most 8 decimals, and ``…`` where some are cut.
-
-    What is too small for that is shown as less than the smallest, and not as a zero.
-
-    >>> readable_amount(Decimal("1234567.5")), readable_amount(Decimal("0.123456789"))
-    ('1,234,567.5', '0.12345678…')
-    >>> readable_amount(Decimal("0.000000000000000001"))
-    '<0.00000001'
-    """
-    whole, _, fraction = plain(amount).partition(".")
-    sign = "-" if whole.startswith("-") else ""
-    grouped = f"{sign}{int(whole.lstrip('-')):,}"
-    if not fraction:
-        return grouped
-    cut = fraction[:_MOST_DECIMALS]
-    if whole == "0" and not cut.strip("0"):
-        return f"<0.{'1'.rjust(_MOST_DECIMALS, '0')}"
-    return f"{grouped}.{cut}" + ("…" if len(fraction) > _MOST_DECIMALS else "")
-
-
-def _holdings_table(portfolio: Portfolio) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    table.add_column("Network", no_wrap=True)
-    table.add_column("Asset", no_wrap=True, max_width=14, overflow="ellipsis")
-    table.add_column("Name", no_wrap=True, max_width=28, overflow="ellipsis", style="dim")
-    table.add_column("Amount", justify="right", no_wrap=True, overflow="fold")
-    table.add_column("Note", style="yellow", overflow="fold")
-    for slug, group in groupby(portfolio.holdings, key=lambda holding: holding.balance.asset.network):
-        holdings = list(group)
-        for position, holding in enumerate(holdings):
-            table.add_row(
-                Text(slug if position == 0 else "", style="bold cyan"),
-                *_cells(holding),
-                end_section=position == len(holdings) - 1,
-            )
-    if not any(_note(holding) for holding in portfolio.holdings):
-        table.columns.pop()
-    return table
-
-
-def _cells(holding: Holding) -> tuple[Text, Text, Text, Text]:
-    balance = holding.balance
-    asset = balance.asset
-    amount = balance.amount
-    shown = (
-        Text(f"{balance.raw_amount} raw", style="dim") if amount is None else Text(readable_amount(amount))
-    )
-    symbol = Text(_one_line(asset.symbol) or "?", style="bold" if asset.native else "")
-    return symbol, Text(_one_line(asset.name) or ""), shown, Text(_note(holding))
-
-
-def _note(holding: Holding) -> str:
-    balance = holding.balance
-    notes = []
-    if balance.asset.trust in {"unknown", "spam"}:
-        notes.append("not listed" if balance.asset.trust == "unknown" else "spam")
-    if balance.asset.decimals is None:
-        notes.append("decimals unknown")
-    if any(account.state == "frozen" for account in balance.accounts):
-        notes.append("frozen")
-    if any(account.delegate for account in balance.accounts):
-        notes.append("delegated")
-    if balance.ui_amount is not None:
-        notes.append(f"shown as {balance.ui_amount}")
-    return ", ".join(notes)
 
 
 def _why_empty(portfolio: Portfolio) -> str:
@@ -157,11 +114,11 @@ def _why_empty(portfolio: Portfolio) -> str:
 def _summary(whole: int, count: int, coverage: Iterable[NetworkCoverage]) -> Text:
     requests = sum(entry.requests for entry in coverage)
     seconds = max((entry.elapsed_ms for entry in coverage), default=0) / 1000
-    spent = f"{requests} {_plural('request', requests)}, {seconds:.2f} s"
+    spent = f"{requests} {plural('request', requests)}, {seconds:.2f} s"
     if whole == count:
         networks = "The network" if count == 1 else f"All {count} networks"
         return Text(f"{networks} answered in full ({spent}).", style="green")
-    return Text(f"{whole} of {count} {_plural('network', count)} answered in full ({spent}).", style="yellow")
+    return Text(f"{whole} of {count} {plural('network', count)} answered in full ({spent}).", style="yellow")
 
 
 def _missing(entry: NetworkCoverage) -> Text:
@@ -171,11 +128,11 @@ def _missing(entry: NetworkCoverage) -> Text:
     if entry.status == "failed":
         return line.append(f" failed, so its balances are not known: {reason}.", style="red")
     if entry.status == "stale":
-        age = _age(int(entry.age_seconds))
+        age = age_text(int(entry.age_seconds))
         return line.append(f" is shown as it was {age} ago, because now: {reason}.", style="yellow")
     failures = entry.failures
     named = [
-        f"{_one_line(failure.asset.symbol) or failure.asset.contract_address} ({_REASONS[failure.code]})"
+        f"{one_line(failure.asset.symbol) or failure.asset.contract_address} ({_REASONS[failure.code]})"
         for failure in failures[:_MOST_NAMED]
     ]
     more = f" and {len(failures) - _MOST_NAMED} more" if len(failures) > _MOST_NAMED else ""
@@ -189,13 +146,18 @@ def _left_out(portfolio: Portfolio) -> list[Text]:
     if spam:
         lines.append(
             Text(
-                f"{spam} {_plural('token', spam)} that looks like spam left out (--spam shows it).",
+                f"{spam} {plural('token', spam)} that looks like spam left out (--spam shows it).",
                 style="dim",
             )
             if spam == 1
             else Text(f"{spam} tokens that look like spam left out (--spam shows them).", style="dim")
         )
-    other = len(portfolio.excluded) - spam
+    dust = [entry.value for entry in portfolio.excluded if entry.reason == "dust" and entry.value is not None]
+    if dust:
+        worth = readable_value(exact_sum(dust), portfolio.currency)
+        text = f"{len(dust)} {plural('holding', len(dust))} below --min-value left out, worth {worth} in all."
+        lines.append(Text(text, style="dim"))
+    other = len(portfolio.excluded) - spam - len(dust)
     if other:
         lines.append(Text(f"{other} more left out.", style="dim"))
     return lines
@@ -231,7 +193,7 @@ def _endpoint_cells(endpoint: EndpointHealth | None) -> tuple[Text, ...]:
         state,
         _latency(endpoint),
         _head(endpoint),
-        Text(_one_line(plain_learned(endpoint)) or "-", style="dim"),
+        Text(one_line(plain_learned(endpoint)) or "-", style="dim"),
     )
 
 
@@ -263,20 +225,3 @@ def plain_learned(endpoint: EndpointHealth) -> str:
     shown = [f"{name} {value}" for name, value in endpoint.learned.items()]
     failed = [f"{code} x{count}" for code, count in endpoint.errors.items()]
     return ", ".join([*shown, *failed])
-
-
-def _age(seconds: int) -> str:
-    for unit, size in (("hour", 3600), ("minute", 60)):
-        if seconds >= size:
-            count = seconds // size
-            return f"{count} {_plural(unit, count)}"
-    return f"{seconds} {_plural('second', seconds)}"
-
-
-def _plural(word: str, count: int) -> str:
-    return word if count == 1 else f"{word}s"
-
-
-def _one_line(text: str | None) -> str:
-    """A token's own words, without what would disturb a terminal."""
-    return "".join(character for character in " ".join((text or "").split()) if character.isprintable())

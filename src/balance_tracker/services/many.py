@@ -10,24 +10,27 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from balance_tracker.core.assets import Asset
 from balance_tracker.core.blocks import At
 from balance_tracker.core.errors import InputError, UpstreamError
-from balance_tracker.core.ids import Address, Slug
+from balance_tracker.core.ids import Address, AssetId, Slug
 from balance_tracker.core.networks import Network
 from balance_tracker.core.portfolio import Portfolio
 from balance_tracker.ports import Cache, NameService
 from balance_tracker.services.addresses import AddressBook, Owner
+from balance_tracker.services.composing import compose, moment_of, priceable
 from balance_tracker.services.coverage import NetworkAnswer
 from balance_tracker.services.many_questions import Asked, Entry, ManyQuestions, chunks, told_apart
 from balance_tracker.services.naming import NAME_GRACE_SECONDS, OwnerNames
-from balance_tracker.services.portfolio import compose, resolved
+from balance_tracker.services.portfolio import resolved
 from balance_tracker.services.questions import Question
 from balance_tracker.services.reading import Deadline, NetworkReading
+from balance_tracker.services.valuation import Priced, Valuation, lead_seconds
 
 OWNERS_PER_CHUNK = 250
 """Owners on EVM networks that are read together: with the longest list some 45,000 balances,
@@ -71,6 +74,7 @@ class Progress:
 
 type Report = Callable[[Progress], None]
 type _Mistake = InputError | UpstreamError
+type _Matrices = Mapping[Slug, dict[Address, NetworkAnswer] | InputError]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ class _Read:
     name: str | None = None
     answers: Sequence[NetworkAnswer] = ()
     taken_at: datetime = datetime.min
+    priced: Priced = field(default_factory=Priced)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,7 @@ class ManyPortfolios:
         cache: Where names are kept.
         deadline_seconds: How long one chunk may take.
         owners_per_chunk: Owners on EVM networks that are read together.
+        valuation: Prices what is held, a chunk at once; without it nothing is priced.
         now: The time, in UTC.
     """
 
@@ -117,6 +123,7 @@ class ManyPortfolios:
         *,
         deadline_seconds: float,
         owners_per_chunk: int = OWNERS_PER_CHUNK,
+        valuation: Valuation | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._networks = networks
@@ -125,6 +132,7 @@ class ManyPortfolios:
         self._names = OwnerNames(names, cache)
         self._deadline_seconds = deadline_seconds
         self._owners_per_chunk = owners_per_chunk
+        self._valuation = valuation
         self._now = now
 
     def portfolios(
@@ -194,10 +202,12 @@ class ManyPortfolios:
     async def _read(self, chunk: Sequence[Entry], work: "_Work") -> deque[_Read]:
         deadline = Deadline.after(self._deadline_seconds)
         asked = await self._questions(chunk, work.shared, deadline)
-        matrices = await self._matrices([one for one in asked if isinstance(one, Question)], deadline)
+        questions = [one for one in asked if isinstance(one, Question)]
+        matrices = await self._matrices(questions, deadline)
+        priced = await self._price(questions, matrices, deadline.end)
         taken_at = self._now()
         read = [
-            _answered(entry, question, matrices, taken_at)
+            replace(_answered(entry, question, matrices, taken_at), priced=priced)
             for entry, question in zip(chunk, asked, strict=True)
         ]
         names = await self._names_of(read, deadline, look_up=work.named)
@@ -225,10 +235,12 @@ class ManyPortfolios:
             _asked(shared, owner.result() if isinstance(owner, asyncio.Task) else owner) for owner in owners
         ]
 
-    async def _matrices(
-        self, asked: Sequence[Question], deadline: Deadline
-    ) -> "dict[Slug, dict[Address, NetworkAnswer] | InputError]":
-        """Each network asked of the owners of its family, all networks at once."""
+    async def _matrices(self, asked: Sequence[Question], deadline: Deadline) -> _Matrices:
+        """Each network asked of the owners of its family, all networks at once.
+
+        Where one is so slow that no time would be left for prices, those of the others are asked
+        for while it is waited for.
+        """
         first: dict[Slug, Question] = {}
         owners: dict[Slug, dict[Address, None]] = {}
         for question in asked:
@@ -240,7 +252,28 @@ class ManyPortfolios:
                 slug: group.create_task(self._matrix(slug, list(owners[slug]), question, deadline))
                 for slug, question in first.items()
             }
+            left = deadline.end - asyncio.get_running_loop().time()
+            if tasks and self._valuation is not None:
+                await asyncio.wait(tasks.values(), timeout=max(0.0, left - lead_seconds(left)))
+                done = {slug: task.result() for slug, task in tasks.items() if task.done()}
+                if len(done) < len(tasks):
+                    await self._price(asked, done, 0)
         return {slug: task.result() for slug, task in tasks.items()}
+
+    async def _price(self, asked: Sequence[Question], matrices: _Matrices, until: float) -> Priced:
+        """Prices of all that a chunk holds, asked for once, as far as they are there at a loop's time."""
+        if self._valuation is None or not asked:
+            return Priced()
+        assets: dict[AssetId, Asset] = {}
+        moment: datetime | None = None
+        for question in asked:
+            found = [matrices[network.slug] for network in question.networks if network.slug in matrices]
+            answers = [one[question.owner.address] for one in found if not isinstance(one, InputError)]
+            assets.update({asset.asset_id: asset for asset in priceable(question, answers)})
+            moment = moment or moment_of(question, answers)
+        if not assets:
+            return Priced()
+        return await self._valuation.priced(list(assets.values()), moment, asked[0].currency, until)
 
     async def _matrix(
         self, slug: Slug, owners: Sequence[Address], question: Question, deadline: Deadline
@@ -311,7 +344,7 @@ def _asked(shared: ManyQuestions, owner: Owner | _Mistake) -> Question | _Mistak
 def _answered(
     entry: Entry,
     question: Question | _Mistake,
-    matrices: "Mapping[Slug, dict[Address, NetworkAnswer] | InputError]",
+    matrices: _Matrices,
     taken_at: datetime,
 ) -> _Read:
     if not isinstance(question, Question):
@@ -335,7 +368,7 @@ def _with_name(read: _Read, names: Mapping[Address, str | None]) -> _Read:
 
 def _composed(read: _Read) -> AddressAnswer:
     result: Portfolio | _Mistake = (
-        compose(read.question, read.name, read.answers, read.taken_at)
+        compose(read.question, read.name, read.answers, read.taken_at, read.priced)
         if isinstance(read.question, Question)
         else read.question
     )

@@ -3,23 +3,23 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
 from balance_tracker.core.blocks import At
 from balance_tracker.core.errors import InputError, UpstreamError
-from balance_tracker.core.ids import Address, Slug
+from balance_tracker.core.ids import Slug
 from balance_tracker.core.networks import Network
-from balance_tracker.core.portfolio import Balance, Excluded, Holding, Portfolio
+from balance_tracker.core.portfolio import Portfolio
 from balance_tracker.ports import Cache, NameService
 from balance_tracker.services import questions
 from balance_tracker.services.addresses import AddressBook, Owner
+from balance_tracker.services.composing import compose, moment_of, priceable
 from balance_tracker.services.coverage import NetworkAnswer
 from balance_tracker.services.naming import NAME_GRACE_SECONDS, OwnerNames
 from balance_tracker.services.questions import Question
 from balance_tracker.services.reading import Deadline, NetworkReading
-from balance_tracker.services.spam import judged
+from balance_tracker.services.valuation import Priced, Valuation, lead_seconds
 
 
 class PortfolioService:
@@ -32,6 +32,7 @@ class PortfolioService:
         names: Names for display; ``None`` if none are looked up.
         cache: Where names are kept.
         deadline_seconds: How long one answer may take.
+        valuation: Prices what is held; without it nothing is priced.
         now: The time, in UTC.
     """
 
@@ -44,6 +45,7 @@ class PortfolioService:
         cache: Cache,
         *,
         deadline_seconds: float,
+        valuation: Valuation | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._networks = networks
@@ -51,6 +53,7 @@ class PortfolioService:
         self._book = book
         self._names = OwnerNames(names, cache)
         self._deadline_seconds = deadline_seconds
+        self._valuation = valuation
         self._now = now
 
     async def portfolio(
@@ -105,12 +108,44 @@ class PortfolioService:
                 for network in question.networks
             }
             naming = group.create_task(self._name(question.owner, tasks, deadline))
+            pricing = group.create_task(self._priced(question, list(tasks.values()), deadline))
             await asyncio.wait(tasks.values())
             await asyncio.wait([naming], timeout=NAME_GRACE_SECONDS)
             naming.cancel()
         answers = [_network_answer(task.result()) for task in tasks.values()]
         name = naming.result() if not naming.cancelled() else question.owner.name
-        return compose(question, name, answers, self._now())
+        return compose(question, name, answers, self._now(), pricing.result())
+
+    async def _priced(
+        self,
+        question: Question,
+        tasks: Sequence[asyncio.Task[NetworkAnswer | InputError]],
+        deadline: Deadline,
+    ) -> Priced:
+        """Prices of all that the networks answered, asked for at once.
+
+        Where a network is so slow that no time would be left for prices, those of the others are
+        asked for while it is waited for.
+        """
+        if self._valuation is None:
+            return Priced()
+        loop = asyncio.get_running_loop()
+        left = deadline.end - loop.time()
+        _, slow = await asyncio.wait(tasks, timeout=max(0.0, left - lead_seconds(left)))
+        if slow:
+            await self._price(question, [task.result() for task in tasks if task.done()], loop.time())
+            await asyncio.wait(tasks)
+        return await self._price(question, [task.result() for task in tasks], deadline.end)
+
+    async def _price(
+        self, question: Question, results: Sequence[NetworkAnswer | InputError], until: float
+    ) -> Priced:
+        """Prices as far as they are there at a time of the loop; the sources go on for the next to ask."""
+        answers = [result for result in results if isinstance(result, NetworkAnswer)]
+        assets = priceable(question, answers)
+        if self._valuation is None or not assets:
+            return Priced()
+        return await self._valuation.priced(assets, moment_of(question, answers), question.currency, until)
 
     async def _read(
         self, network: Network, question: Question, deadline: Deadline
@@ -159,60 +194,6 @@ async def resolved(book: AddressBook, address: str, deadline: Deadline) -> Owner
         raise UpstreamError(
             "The name could not be looked up within the deadline.", code="timed_out"
         ) from None
-
-
-def compose(
-    question: Question, name: str | None, answers: Sequence[NetworkAnswer], taken_at: datetime
-) -> Portfolio:
-    """One portfolio of what the networks answered, in the order they were asked."""
-    holdings: list[Holding] = []
-    excluded: list[Excluded] = []
-    mirrors = {(network.slug, mirror) for network in question.networks for mirror in network.mirrors}
-    for balance in (balance for answer in answers for balance in _shown(answer, question.tokens)):
-        asset = judged(balance.asset)
-        holding = Holding(balance if asset is balance.asset else replace(balance, asset=asset))
-        reason = _reason_to_exclude(holding, question, mirrors)
-        if reason is None:
-            holdings.append(holding)
-        else:
-            excluded.append(Excluded(holding.balance.asset, balance.raw_amount, reason))
-    return Portfolio(
-        address=question.owner.address,
-        name=name,
-        currency=question.currency,
-        holdings=tuple(holdings),
-        coverage=tuple(answer.coverage for answer in answers),
-        taken_at=taken_at,
-        excluded=tuple(excluded),
-    )
-
-
-def _shown(answer: NetworkAnswer, tokens: Sequence[Address]) -> list[Balance]:
-    """What is held, and what was asked for by name even at zero, in the order of answers."""
-    shown = [
-        balance
-        for balance in answer.balances
-        if balance.raw_amount or balance.asset.contract_address in tokens
-    ]
-    return sorted(shown, key=_order)
-
-
-def _reason_to_exclude(
-    holding: Holding, question: Question, mirrors: set[tuple[Slug, Address]]
-) -> str | None:
-    asset = holding.balance.asset
-    if asset.contract_address is not None and (asset.network, asset.contract_address) in mirrors:
-        return "mirror"
-    if asset.trust == "spam" and not question.spam:
-        return "spam"
-    if question.min_value is not None and holding.value is not None and holding.value < question.min_value:
-        return "dust"
-    return None
-
-
-def _order(balance: Balance) -> tuple[bool, str, str]:
-    asset = balance.asset
-    return (not asset.native, (asset.symbol or "\U0010ffff").casefold(), asset.asset_id)
 
 
 def _network_answer(result: NetworkAnswer | InputError) -> NetworkAnswer:

@@ -11,9 +11,9 @@ from balance_tracker.core.blocks import At
 from balance_tracker.core.errors import InputError
 from balance_tracker.core.ids import Address, Slug
 from balance_tracker.core.networks import Family, Network
+from balance_tracker.core.prices import CURRENCIES, Currency
 from balance_tracker.services.addresses import AddressBook, Owner
 
-CURRENCIES = ("usd", "eur", "gbp", "jpy", "chf", "btc", "eth")
 MOST_TOKENS = 100
 
 _LARGEST_BLOCK = 2**63 - 1
@@ -30,7 +30,7 @@ class Question:
     owner: Owner
     networks: tuple[Network, ...]
     tokens: tuple[Address, ...]
-    currency: str
+    currency: Currency
     at: At
     spam: bool
     min_value: Decimal | None
@@ -104,20 +104,21 @@ def choose_tokens(owner: Owner, tokens: Sequence[str] | None, book: AddressBook)
     return tuple(found)
 
 
-def choose_currency(text: str) -> str:
+def choose_currency(text: str) -> Currency:
     """A known currency in lower case.
 
     Raises:
         InputError: ``invalid_currency``, with those that are known.
     """
-    currency = text.strip().lower()
-    if currency not in CURRENCIES:
-        raise InputError(
-            f"Values can't be given in '{currency[:20]}'.",
-            code="invalid_currency",
-            hint=f"Known are: {', '.join(CURRENCIES)}.",
-        )
-    return currency
+    wanted = text.strip().lower()
+    for currency in CURRENCIES:
+        if currency == wanted:
+            return currency
+    raise InputError(
+        f"Values can't be given in '{wanted[:20]}'.",
+        code="invalid_currency",
+        hint=f"Known are: {', '.join(CURRENCIES)}.",
+    )
 
 
 def choose_min_value(value: Decimal | str | int | None) -> Decimal | None:
@@ -167,15 +168,41 @@ def _parse_at(text: str) -> At:
         return None
     if text.isascii() and text.isdigit():
         return int(text) if len(text) <= 19 else _LARGEST_BLOCK + 1
-    match = _TIME.fullmatch(text)
-    if match is None:
+    moment = _parsed_time(text)
+    if moment is None:
         raise InputError("'at' is neither a block number nor a time.", code="invalid_at", hint=_AT_HINT)
+    return moment
+
+
+def _parsed_time(text: str) -> datetime | None:
+    """A time of RFC 3339; ``None`` where the text is none, or not one that exists."""
+    match = _TIME.fullmatch(text.strip())
+    if match is None:
+        return None
     zone = match["zone"].upper().replace("Z", "+00:00").replace(" ", "+")
     fraction = (match["fraction"] or "")[:7]
     try:
-        return datetime.fromisoformat(f"{match['day']}T{match['clock']}{fraction}{zone}")
-    except ValueError:
-        raise InputError("'at' is not a time that exists.", code="invalid_at", hint=_AT_HINT) from None
+        return datetime.fromisoformat(f"{match['day']}T{match['clock']}{fraction}{zone}").astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def choose_time(name: str, at: datetime | str) -> datetime:
+    """A time, in UTC.
+
+    Args:
+        name: The parameter's, for what is said of a wrong one.
+        at: RFC 3339 text, or a time with a zone.
+
+    Raises:
+        InputError: ``invalid_time``: it is none.
+    """
+    moment = _parsed_time(at) if isinstance(at, str) else at
+    if moment is None or moment.tzinfo is None or moment.timestamp() < 0:
+        raise InputError(
+            f"'{name}' is no time.", code="invalid_time", hint="Give one such as 2026-01-31T12:00:00Z."
+        )
+    return moment.astimezone(UTC)
 
 
 def _past(at: datetime, now: datetime) -> datetime:

@@ -3,7 +3,8 @@
 Amounts are plain decimal strings, times RFC 3339 in UTC, and ``None`` means "not known".
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from balance_tracker.core.amounts import plain, to_amount
@@ -17,7 +18,10 @@ from balance_tracker.core.portfolio import (
     Portfolio,
     TokenAccount,
 )
+from balance_tracker.core.prices import Price, PriceStatus, Quote
 from balance_tracker.ports import EndpointHealth
+from balance_tracker.services.price_history import History
+from balance_tracker.services.price_questions import PriceList
 
 type Json = dict[str, Any]
 
@@ -25,31 +29,38 @@ type Json = dict[str, Any]
 def portfolio_json(portfolio: Portfolio) -> Json:
     """The object of ``GET /balances``."""
     chains: dict[str, int | None] = {entry.network: entry.chain_id for entry in portfolio.coverage}
-    total = portfolio.total_value
+    aged = portfolio.priced_for_seconds == 0
     return {
         "address": portfolio.address,
         "name": portfolio.name,
         "currency": portfolio.currency,
-        "holdings": [holding_json(holding, chains) for holding in portfolio.holdings],
+        "holdings": [holding_json(holding, chains, aged=aged) for holding in portfolio.holdings],
         "coverage": [coverage_json(entry) for entry in portfolio.coverage],
-        "total_value": None if total is None else plain(total),
+        "total_value": _plain_or_none(portfolio.total_value),
         "unpriced": portfolio.unpriced,
         "excluded": [_excluded_json(entry) for entry in portfolio.excluded],
         "complete": portfolio.complete,
     }
 
 
-def holding_json(holding: Holding, chain_ids: dict[str, int | None]) -> Json:
-    """One holding; what Solana knows beyond the others is added only there."""
+def holding_json(holding: Holding, chain_ids: dict[str, int | None], *, aged: bool = False) -> Json:
+    """One holding; what Solana knows beyond the others is added only there.
+
+    Args:
+        holding: What is held.
+        chain_ids: By network.
+        aged: Whether its price tells its age even if it is not stale; while prices are fresh
+            the answer is the same at every moment, and can be kept.
+    """
     asset, balance = holding.balance.asset, holding.balance
     chain_id = chain_ids.get(asset.network)
     shape: Json = {
         **asset_json(asset, chain_id),
         "raw_amount": str(balance.raw_amount),
         "amount": None if balance.amount is None else plain(balance.amount),
-        "price": None,
-        "value": None if holding.value is None else plain(holding.value),
-        "value_change_24h": None,
+        "price": None if holding.price is None else price_json(holding.price, aged=aged),
+        "value": _plain_or_none(holding.value),
+        "value_change_24h": _plain_or_none(holding.value_change_24h),
         "trust": asset.trust,
         "logo_uri": asset.logo_uri,
     }
@@ -57,6 +68,25 @@ def holding_json(holding: Holding, chain_ids: dict[str, int | None]) -> Json:
         shape["ui_amount"] = balance.ui_amount
     if chain_id is None and not asset.native:
         shape["accounts"] = [_account_json(account) for account in balance.accounts]
+    return shape
+
+
+def price_json(price: Price, *, aged: bool) -> Json:
+    """One price, how sure it is, and all quotes of one that is disputed."""
+    shape: Json = {
+        "currency": price.currency,
+        "amount": plain(price.amount),
+        "as_of": time_text(price.as_of),
+        "sources": list(price.sources),
+        "spread": plain(price.spread),
+        "confidence": plain(price.confidence),
+        "status": price.status.value,
+        "stale": price.stale,
+    }
+    if aged or price.stale:
+        shape["age_seconds"] = int(price.age_seconds)
+    if price.status is PriceStatus.DISPUTED:
+        shape["quotes"] = [_quote_json(quote) for quote in price.quotes]
     return shape
 
 
@@ -104,6 +134,36 @@ def coverage_json(entry: NetworkCoverage) -> Json:
     return shape
 
 
+def prices_json(answer: PriceList) -> Json:
+    """The object of ``GET /prices``."""
+    return {
+        "currency": answer.currency,
+        "prices": [
+            {"asset_id": asset_id, "price": None if price is None else price_json(price, aged=True)}
+            for asset_id, price in answer.prices.items()
+        ],
+    }
+
+
+def history_json(history: History) -> Json:
+    """The object of ``GET /prices/history``."""
+    return {
+        "asset_id": history.asset_id,
+        "currency": history.currency,
+        "interval": history.interval,
+        "from": time_text(history.start),
+        "to": time_text(history.end),
+        "points": [
+            {"at": time_text(point.at), "amount": plain(point.amount), "source": point.source}
+            for point in history.points
+        ],
+        "gaps": [
+            {"from": time_text(_moment(gap.start)), "to": time_text(_moment(gap.end))} for gap in history.gaps
+        ],
+        "failed": [{"source": name, "code": code} for name, code in sorted(history.failed.items())],
+    }
+
+
 def network_json(network: Network, tokens: int, endpoints: list[EndpointHealth]) -> Json:
     """One tracked network, with the health of its endpoints."""
     return {
@@ -148,6 +208,10 @@ def time_text(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
 def _endpoint_json(endpoint: EndpointHealth) -> Json:
     return {
         "name": endpoint.name,
@@ -165,6 +229,20 @@ def _endpoint_json(endpoint: EndpointHealth) -> Json:
         "retry_in_seconds": endpoint.retry_in_seconds,
         "learned": dict(endpoint.learned),
     }
+
+
+def _quote_json(quote: Quote) -> Json:
+    return {
+        "asset_id": quote.asset_id,
+        "source": quote.source,
+        "currency": "usd",
+        "amount": plain(quote.amount),
+        "as_of": time_text(quote.as_of),
+    }
+
+
+def _plain_or_none(value: Decimal | None) -> str | None:
+    return None if value is None else plain(value)
 
 
 def _account_json(account: TokenAccount) -> Json:
@@ -198,5 +276,6 @@ def _excluded_json(entry: Excluded) -> Json:
         "symbol": asset.symbol,
         "raw_amount": str(entry.raw_amount),
         "amount": amount,
+        "value": _plain_or_none(entry.value),
         "reason": entry.reason,
     }

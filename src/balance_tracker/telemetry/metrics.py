@@ -1,5 +1,7 @@
 """Every metric by name. Labels have few values: never an address, a key or a path as it was sent."""
 
+from collections.abc import Sequence
+from decimal import Decimal
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -9,6 +11,8 @@ from balance_tracker.telemetry.endpoint_gauges import EndpointGauges
 CacheOutcome = Literal["hit", "miss", "shared", "stale"]
 
 _LATENCY_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0)
+_AGE_SECONDS = (1.0, 10.0, 60.0, 300.0, 600.0, 1800.0, 3600.0, 14_400.0, 86_400.0)
+_SPREADS = (0.0001, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _MOST_VALUES = 200
 
@@ -28,6 +32,7 @@ class Metrics:
         self._children: dict[tuple[str | int, ...], tuple[Counter, Histogram]] = {}
         self._lookups: dict[tuple[str, str], Counter] = {}
         self._define_upstream()
+        self._define_prices()
         self._define_service()
 
     def _define_upstream(self) -> None:
@@ -70,6 +75,34 @@ class Metrics:
             "status",
         )
         self._read_seconds = self._histogram("tracker_read_seconds", "Time to read one network.", "network")
+
+    def _define_prices(self) -> None:
+        self._source_asks = self._counter(
+            "tracker_price_source_asks_total",
+            "Times that a price source was asked, by how it ended: ok, or why it failed.",
+            "source",
+            "outcome",
+        )
+        self._source_seconds = self._histogram(
+            "tracker_price_source_seconds", "Time until a price source answered or failed.", "source"
+        )
+        self._quotes = self._counter(
+            "tracker_price_quotes_total",
+            "Quotes of price sources: used, or why they were dropped.",
+            "source",
+            "outcome",
+        )
+        self._prices = self._counter(
+            "tracker_prices_decided_total", "Prices decided, by how sure they are; none, stale.", "status"
+        )
+        self._price_age = self._histogram(
+            "tracker_price_age_seconds", "Age of the prices answered.", buckets=_AGE_SECONDS
+        )
+        self._price_spread = self._histogram(
+            "tracker_price_spread_ratio",
+            "Disagreement: (highest - lowest quote used) / price, of prices with several.",
+            buckets=_SPREADS,
+        )
 
     def _define_service(self) -> None:
         self._requests = self._counter(
@@ -114,6 +147,26 @@ class Metrics:
         self._reads.labels(network, status).inc()
         self._read_seconds.labels(network).observe(seconds)
 
+    def observe_price_source(self, source: str, outcome: str, seconds: float) -> None:
+        """One ask of a price source that ended after ``seconds``: ``ok``, or the error's code."""
+        source = self._bounded("source", source)
+        self._source_asks.labels(source, self._bounded("outcome", outcome)).inc()
+        self._source_seconds.labels(source).observe(seconds)
+
+    def observe_quotes(self, source: str, outcome: str, count: int = 1) -> None:
+        """Quotes of one source that were ``used``, or dropped for a reason."""
+        self._quotes.labels(self._bounded("source", source), self._bounded("outcome", outcome)).inc(count)
+
+    def observe_decision(self, status: str, spread: Decimal | None = None) -> None:
+        """One price decided; ``spread`` where several quotes were used."""
+        self._prices.labels(status).inc()
+        if spread is not None:
+            self._price_spread.observe(float(spread))
+
+    def observe_price_age(self, seconds: float) -> None:
+        """The age of one price that was answered."""
+        self._price_age.observe(seconds)
+
     def observe_request(self, route: str, method: str, status: int, seconds: float) -> None:
         """One request of the API; ``route`` is the template, or ``unmatched``."""
         method = method if method in _METHODS else "other"
@@ -139,8 +192,10 @@ class Metrics:
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
         return Counter(name, documentation, labels, registry=self.registry)
 
-    def _histogram(self, name: str, documentation: str, *labels: str) -> Histogram:
-        return Histogram(name, documentation, labels, registry=self.registry, buckets=_LATENCY_SECONDS)
+    def _histogram(
+        self, name: str, documentation: str, *labels: str, buckets: Sequence[float] = _LATENCY_SECONDS
+    ) -> Histogram:
+        return Histogram(name, documentation, labels, registry=self.registry, buckets=buckets)
 
     def _bounded(self, label: str, value: str) -> str:
         """The value, or ``other`` once a label has had as many values as it may."""

@@ -47,6 +47,11 @@ def protect(urls: Iterable[str]) -> None:
         _secrets.update(_secret_parts(url))
 
 
+def protect_keys(keys: Iterable[str]) -> None:
+    """Strike out these keys from now on, wherever :func:`redact_text` meets them."""
+    _secrets.update(key for key in keys if len(key) >= _SHORTEST_SECRET)
+
+
 def _secret_parts(url: str) -> set[str]:
     parts = _split(url)
     if parts is None:

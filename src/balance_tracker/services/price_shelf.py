@@ -1,0 +1,135 @@
+"""What was last decided of each asset's price, and how long it need not be asked for again.
+
+Bounded: the asset unused longest makes room. Nothing here is ever a guess: an entry without a
+price says that no source knew one, and only for a while.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from balance_tracker.core.ids import AssetId
+from balance_tracker.core.prices import Price, PriceStatus
+
+MOST_ASSETS = 10_000
+
+REVALIDATED_FOR_TTLS = 2
+"""For so many times its time to live after its end a price is still given at once, with its age,
+while one refresh runs behind it; what is older is waited for."""
+
+UNKNOWN_FOR_TTLS = 12
+"""How long at most an asset that no source knows is not asked for again: one time to live after the
+first try, since a source that had no time left says no more than one that does not know, then twice
+as long after each."""
+
+RETRY_SECONDS = 30.0
+"""When what is missing because of a failure is asked for again."""
+
+SUSPECT_RETRY_SECONDS = 60.0
+"""When a price that jumped is asked for again, to see whether a second family confirms it."""
+
+LAST_PRICE_SECONDS = 86_400.0
+"""How long the last price before an outage is given, with its age; then it is not known."""
+
+State = Literal["fresh", "due", "missing"]
+"""``due``: given at once while it is asked for again; ``missing``: it has to be waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One asset's last decision, in US dollars.
+
+    Attributes:
+        price: ``None`` where no source knows one.
+        decided_at: When it was, in seconds of the clock; of a price before an outage, its own time.
+        asked_at: When sources were last asked.
+        good_for: Seconds from then on in which they are not asked again.
+    """
+
+    price: Price | None
+    decided_at: float
+    asked_at: float
+    good_for: float
+
+
+class PriceShelf:
+    """Keeps decisions.
+
+    Args:
+        ttl_seconds: How long a price is fresh; 0 makes every price due at once, and nothing is
+            given without asking.
+        clock: Seconds that never go backwards.
+        most_assets: How many are kept.
+    """
+
+    def __init__(
+        self, ttl_seconds: float, clock: Callable[[], float], *, most_assets: int = MOST_ASSETS
+    ) -> None:
+        self.ttl_seconds = ttl_seconds
+        self._clock = clock
+        self._most_assets = most_assets
+        self._kept: OrderedDict[AssetId, Kept] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def state(self, key: AssetId) -> State:
+        """Whether the asset can be answered without asking."""
+        kept = self._kept.get(key)
+        if kept is None:
+            return "missing"
+        self._kept.move_to_end(key)
+        now = self._clock()
+        if now - kept.asked_at < kept.good_for:
+            return "fresh"
+        given_for = self.ttl_seconds * (1 + REVALIDATED_FOR_TTLS)
+        return "due" if kept.price is not None and now - kept.decided_at < given_for else "missing"
+
+    def price(self, key: AssetId) -> Price | None:
+        """The last price with its age, ``None`` where none is known or the last one is too old."""
+        kept = self._kept.get(key)
+        if kept is None or kept.price is None:
+            return None
+        age = max(0.0, self._clock() - kept.decided_at)
+        return None if age >= LAST_PRICE_SECONDS else replace(kept.price, age_seconds=age)
+
+    def fresh_for(self, key: AssetId) -> float:
+        """Seconds for which the answer of this asset stands; 0 where it is due or from before an outage."""
+        kept = self._kept.get(key)
+        if kept is None or (kept.price is not None and kept.price.stale):
+            return 0.0
+        return max(0.0, kept.asked_at + kept.good_for - self._clock())
+
+    def decided(self, key: AssetId, price: Price) -> None:
+        """Keep what was decided just now."""
+        good_for = self.ttl_seconds
+        now = self._clock()
+        decided_at = now
+        if price.status is PriceStatus.SUSPECT:
+            good_for = min(good_for, SUSPECT_RETRY_SECONDS)
+            last = self._kept.get(key)
+            # What is given is the price from before the jump, and so it is as old as that.
+            decided_at = last.decided_at if last is not None and last.price is not None else now
+        self._put(key, Kept(replace(price, age_seconds=0), decided_at, now, good_for))
+
+    def undecided(self, key: AssetId, *, all_answered: bool) -> None:
+        """Keep that there is no price now: the last one is stale, or there was never one."""
+        now = self._clock()
+        last = self._kept.get(key)
+        retry = min(self.ttl_seconds, RETRY_SECONDS)
+        if last is not None and last.price is not None and now - last.decided_at < LAST_PRICE_SECONDS:
+            self._put(key, Kept(replace(last.price, stale=True), last.decided_at, now, retry))
+        else:
+            again = retry
+            if all_answered:
+                before = last.good_for if last is not None and last.price is None else 0
+                longest = self.ttl_seconds * UNKNOWN_FOR_TTLS
+                again = min(max(2 * before, self.ttl_seconds), longest)
+            self._put(key, Kept(None, now, now, again))
+
+    def _put(self, key: AssetId, kept: Kept) -> None:
+        self._kept[key] = kept
+        self._kept.move_to_end(key)
+        while len(self._kept) > self._most_assets:
+            self._kept.popitem(last=False)
