@@ -27,7 +27,7 @@ from balance_tracker.evm import ladder as ladder_module
 from balance_tracker.evm.balance_reader import Matrix
 from balance_tracker.evm.calls import CallReader
 from balance_tracker.evm.findings import SAMPLES
-from balance_tracker.evm.ladder import FIRST_RETRY_SECONDS, Ladder
+from balance_tracker.evm.ladder import FIRST_RETRY_SECONDS, FIRST_UNSUPPORTED_SECONDS, Ladder
 from balance_tracker.evm.outcomes import Answer
 from balance_tracker.evm.question import Question
 from balance_tracker.evm.reader import chain_facts
@@ -233,7 +233,7 @@ async def test_a_rung_that_failed_is_tried_again_when_its_time_is_over(
 
         assert [await requests(), await requests()] == [2, 1]
         takes.rung = "override"
-        now += DAY_SECONDS - 10
+        now += FIRST_UNSUPPORTED_SECONDS - 10
         assert (await requests(), memory.get("works")) == (1, "deployless")
         now += 20
         assert (await requests(), memory.get("works")) == (1, "override")

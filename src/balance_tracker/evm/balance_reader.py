@@ -107,6 +107,7 @@ class BalanceReader:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._reader = None
         await self._stack.aclose()
 
     async def read(self, wallets: Sequence[str], tokens: Sequence[str], block: int | None = None) -> Matrix:
@@ -118,9 +119,11 @@ class BalanceReader:
             block: A block number, or ``None`` for the latest.
 
         Raises:
-            InputError: An address is not one.
+            InputError: An address or the block is not one.
             UpstreamError: No endpoint answered at all.
         """
+        if block is not None and (type(block) is not int or not 0 <= block < 1 << 63):
+            raise InputError("The block is not a block number.", code="invalid_at", hint="Give 0 or more.")
         if self._reader is None:
             raise RuntimeError("BalanceReader is used outside its 'async with'")
         question = Question([_parsed(wallet) for wallet in wallets], _all_parsed(tuple(tokens)))

@@ -6,15 +6,21 @@ beside others is asked again alone: one token that eats all gas says nothing abo
 neighbours. What one endpoint can't answer the next is asked, at the same block.
 """
 
+import asyncio
+
 from balance_tracker.core.errors import UpstreamError
+from balance_tracker.evm.anchor import BehindError
 from balance_tracker.evm.direct import ReorganisedError
-from balance_tracker.evm.endpoint_run import BehindError, EndpointRun
+from balance_tracker.evm.endpoint_run import EndpointRun
 from balance_tracker.evm.ladder import Ladder
 from balance_tracker.evm.outcomes import Answer, is_unanswered
 from balance_tracker.evm.question import Question
 from balance_tracker.evm.rungs import ChainFacts
 from balance_tracker.transport.endpoint import Endpoint
 from balance_tracker.transport.pool import Pool, Session
+
+_LEAST_SECONDS = 0.2
+"""With less time left nobody else is asked."""
 
 
 class CallReader:
@@ -43,7 +49,8 @@ class CallReader:
 
         answer, endpoint = await self._pool.run(operation, deadline, block=block, size=len(question))
         left = [place for place, failure in answer.failures.items() if is_unanswered(failure)]
-        if left:
+        time_left = deadline - asyncio.get_running_loop().time()
+        if left and time_left > _LEAST_SECONDS:
             await self._ask_elsewhere(question, answer, left, endpoint, deadline)
         return answer
 

@@ -7,11 +7,12 @@ from typing import Any
 
 from balance_tracker.core.errors import UpstreamError
 from balance_tracker.core.portfolio import FailureCode
-from balance_tracker.evm.blocks import Evidence, Header, block_tag, header_call, quantity, read_header
+from balance_tracker.evm.anchor import Anchor
+from balance_tracker.evm.blocks import Header, block_tag, header_call, quantity, read_header
 from balance_tracker.evm.direct import DirectCalls, ReorganisedError
 from balance_tracker.evm.findings import Findings
 from balance_tracker.evm.ladder import Ladder
-from balance_tracker.evm.outcomes import NOT_ASKED, Answer, CallFailure, took_all_gas
+from balance_tracker.evm.outcomes import NO_CONTRACT, NOT_ASKED, Answer, CallFailure, Outcome
 from balance_tracker.evm.question import Part, Question, Size, cut, whole
 from balance_tracker.evm.rungs import Rung, RungFailedError, Taken, TooMuchError, check_chain
 from balance_tracker.transport.jsonrpc import RpcCall, RpcError, RpcReply
@@ -20,20 +21,22 @@ from balance_tracker.transport.pool import Pool, Session
 SMALLEST_PART = 16
 """A part of this size that still fails as a whole is asked call by call."""
 PARTS_AT_ONCE = 4
-MOST_DIRECT = 2_000
+DIRECT_AT_ONCE = 2_000
+_MISSES = 2
+"""Parts that may be too much before one is not, and plain calls are made instead."""
+_MISSES_WHERE_BATCHES_ARE_SMALL = 8
+_MANY_REQUESTS = 16
 _SPARE_SECONDS = 0.15
+_SPARE_SECONDS_A_PLACE = 4e-6
 
 
-class BehindError(Exception):
-    """The endpoint's head is a little before a block that was answered already."""
+class HollowError(UpstreamError):
+    """No contract at all is there: the endpoint has no state, and its zeros mean nothing."""
 
-    def __init__(self, floor: int) -> None:
-        super().__init__(floor)
-        self.floor = floor
+    code = "no_state"
 
-
-class UncertainBlockError(BehindError):
-    """Which block the call ran in can't be told; asked by number, it can."""
+    def __init__(self) -> None:
+        super().__init__("The endpoint has no contract at all; it seems to have no state.")
 
 
 class EndpointRun:
@@ -54,12 +57,9 @@ class EndpointRun:
         self.session = session
         self.memory = session.endpoint.memory
         self.question = question
-        self.asked_block = block
+        self.anchor = Anchor(pool, session, block)
         self.deadline = deadline
-        self.header: Header
         self._size: Size
-        self.settled = False
-        self.hash_is_sure = True
         self.findings = Findings(question, past=block is not None)
         self._climbs: list[tuple[Rung, bool]] = []
         self._lost: UpstreamError | None = None
@@ -78,10 +78,14 @@ class EndpointRun:
         if not (left or self.findings.alone) or await self._within_time(self._finish(left)):
             self._learn_climbs()
         self.findings.mark_open(NOT_ASKED)
-        block = self.header.ref if self.hash_is_sure else replace(self.header.ref, hash=None)
         found = self.findings
         return Answer(
-            found.cells, found.calls, found.failures, block, self.session.name, self.session.requests
+            found.cells,
+            found.calls,
+            found.failures,
+            self.anchor.ref,
+            self.session.name,
+            self.session.requests,
         )
 
     def _part(self) -> Part:
@@ -99,7 +103,7 @@ class EndpointRun:
             return None
         left_out = {rung.name for rung, _ in self._climbs}
         fewest = self.ladder.worth(len(self.question), self.session.endpoint.batch_limit)
-        while (rung := self.ladder.rung(self.memory, self.asked_block, left_out)) is not None:
+        while (rung := self.ladder.rung(self.memory, self.anchor.asked, left_out)) is not None:
             self._size = self._size_on(rung)
             if self._size.cells >= fewest:
                 return rung
@@ -118,9 +122,9 @@ class EndpointRun:
                 return await self._first_on(rung, part)
             except RungFailedError as failed:
                 await self._step_down(rung, failed)
-        if not self.settled:
-            replies = await self._ask_with_chain([header_call(self.asked_block)])
-            self._settle(read_header(replies[0], self.asked_block))
+        if not self.anchor.settled:
+            replies = await self._ask_with_chain([header_call(self.anchor.asked)])
+            self.anchor.settle(read_header(replies[0], self.anchor.asked))
         return [part]
 
     async def _first_on(self, rung: Rung, part: Part) -> list[Part]:
@@ -136,14 +140,14 @@ class EndpointRun:
         try:
             taken = rung.unpack(call_reply, first)
         except TooMuchError as too_much:
-            self._settle(header)
+            self.anchor.settle(header)
             return self._after_too_much(rung, first, too_much) + rest
         except RungFailedError:
-            self._settle(header)
+            self.anchor.settle(header)
             raise
-        if not self.settled:
-            await self._settle_by(taken.evidence, header)
-        elif self.hash_is_sure and not taken.evidence.matches(self.header):
+        if not self.anchor.settled:
+            await self.anchor.settle_by(taken.evidence, header)
+        elif not self.anchor.holds(taken.evidence):
             raise ReorganisedError
         done = self._take(rung, first, taken)
         # What is left is cut anew, by what this reply has shown of the endpoint.
@@ -163,9 +167,10 @@ class EndpointRun:
 
     async def _ask_first(self, rung: Rung, part: Part) -> tuple[RpcReply, Header]:
         """One part and the header of its block, in one request."""
-        block = self.header.number if self.settled else self.asked_block
+        block = self.anchor.number
         calls = [rung.pack(self.question, part, block_tag(block)), header_call(block)]
-        replies = await self._ask_with_chain(calls, told_by_call=rung.name != "multicall3")
+        told = rung.name != "multicall3" or self.session.endpoint.chain_verified
+        replies = await self._ask_with_chain(calls, told_by_call=told)
         return replies[0], read_header(replies[1], block)
 
     async def _step_down(self, rung: Rung, failed: RungFailedError) -> None:
@@ -194,22 +199,24 @@ class EndpointRun:
 
     async def _confirm_no_multicall(self) -> None:
         """An endpoint that has Multicall3's code but answers its call by nothing answers nothing."""
-        call = RpcCall("eth_getCode", [self.ladder.facts.multicall3, block_tag(self.header.number)])
+        call = RpcCall("eth_getCode", [self.ladder.facts.multicall3, block_tag(self.anchor.number)])
         code = (await self.session.ask([call]))[0]
         if isinstance(code, str) and code not in ("0x", "0x0"):
             raise UpstreamError("The endpoint answers calls with nothing.", code="bad_response")
 
     def _learn_climbs(self) -> None:
-        """Believe which rungs failed (a past block may just precede what they need)."""
-        if self._climbs and self.asked_block is None:
-            for rung, supported in self._climbs:
-                if self.ladder.rung(self.memory, None) is rung:
-                    self.ladder.failed(self.memory, rung, supported=supported)
+        """Believe which rungs failed; not for long at a past block, which may precede what they need."""
+        past = self.anchor.past
+        for rung, supported in self._climbs:
+            if past and rung.name == "multicall3":
+                continue
+            if self.ladder.rung(self.memory, None) is rung:
+                self.ladder.failed(self.memory, rung, supported=supported or past)
 
     async def _ask_with_chain(self, calls: list[RpcCall], *, told_by_call: bool = False) -> list[RpcReply]:
-        """Ask, and with the first request to an endpoint its chain id, unless the call tells it."""
+        """Ask, and with it the chain id, unless the call tells it: an endpoint may change its chain."""
         facts = self.ladder.facts
-        if told_by_call or self.session.endpoint.chain_verified or facts.chain_id is None:
+        if told_by_call or facts.chain_id is None:
             return await self.session.ask(calls)
         *replies, chain = await self.session.ask([*calls, RpcCall("eth_chainId")])
         if not isinstance(chain, RpcError):
@@ -219,38 +226,6 @@ class EndpointRun:
             except ValueError as error:
                 raise UpstreamError("The endpoint's chain id is not one.", code="bad_response") from error
         return replies
-
-    async def _settle_by(self, evidence: Evidence, header: Header) -> None:
-        uncertain = self.asked_block is None and not evidence.tells_the_block(header)
-        if uncertain or not evidence.matches(header):
-            header = await self._header_of(evidence, header)
-        self._settle(header)
-
-    async def _header_of(self, evidence: Evidence, seen: Header) -> Header:
-        """The header of the block the call ran in, where the head moved on within the request."""
-        number = evidence.number if evidence.tells_the_block(seen) else None
-        if self.asked_block is not None and self.asked_block != number:
-            raise UpstreamError("The endpoint answered with another block.", code="bad_response")
-        if number is None:
-            raise UncertainBlockError(seen.number)
-        if number != seen.number:
-            seen = read_header((await self.session.ask([header_call(number)]))[0], number)
-        # A node whose calls see another time or parent than its headers tell: the number is
-        # sure, which of its siblings it was is not, so no hash is claimed.
-        self.hash_is_sure = evidence.matches(seen)
-        return seen
-
-    def _settle(self, header: Header) -> None:
-        """Take the block, if it is fresh enough where the latest was asked."""
-        if self.settled:
-            return
-        if self.asked_block is None:
-            self.pool.saw_head(self.session.endpoint, header.number, header.timestamp)
-            if header.number < self.pool.floor:
-                raise BehindError(self.pool.floor)
-            self.pool.floor = header.number
-        self.header = header
-        self.settled = True
 
     # What the first request left open.
 
@@ -269,10 +244,13 @@ class EndpointRun:
             self.findings.ask_alone(part)
         if self.findings.alone:
             samples, others = self.findings.samples()
-            await self._directly(samples[:MOST_DIRECT])
-            others = self.findings.without_known_eaters(others)
-            if others:
-                await self._directly(others[:MOST_DIRECT])
+            await self._in_turn(samples)
+            await self._in_turn(self.findings.without_gas_eaters(others))
+
+    async def _in_turn(self, places: list[int]) -> None:
+        """Ask alone so many at a time; what is answered by the deadline is kept."""
+        for start in range(0, len(places), DIRECT_AT_ONCE):
+            await self._directly(places[start : start + DIRECT_AT_ONCE])
 
     async def _in_parts(self, rung: Rung, left: list[Part]) -> None:
         gate = asyncio.Semaphore(PARTS_AT_ONCE)
@@ -300,7 +278,7 @@ class EndpointRun:
     async def _one_part(self, rung: Rung, part: Part) -> list[Part]:
         """One request; returns what of its part is still to be asked."""
         try:
-            call = rung.pack(self.question, part, block_tag(self.header.number))
+            call = rung.pack(self.question, part, block_tag(self.anchor.number))
             taken = rung.unpack((await self.session.ask([call]))[0], part)
         except TooMuchError as too_much:
             return self._after_too_much(rung, part, too_much)
@@ -308,7 +286,7 @@ class EndpointRun:
             if error.code != "too_large" or len(part) <= SMALLEST_PART:
                 raise
             return list(part.halves())
-        if self.hash_is_sure and not taken.evidence.matches(self.header):
+        if not self.anchor.holds(taken.evidence):
             raise ReorganisedError
         rest = part.after(*self._take(rung, part, taken))
         return [rest] if len(rest) else []
@@ -323,7 +301,10 @@ class EndpointRun:
             body = len(str(rung.pack(self.question, part, "latest").params))
         self.ladder.too_much(self.memory, rung, len(part), body_bytes=body)
         self._misses += 1
-        if self._misses > 1 and not self._took_any:
+        plainly = len(self.question) // self.session.endpoint.batch_limit
+        if self._misses >= (_MISSES if plainly < _MANY_REQUESTS else _MISSES_WHERE_BATCHES_ARE_SMALL) and (
+            not self._took_any
+        ):
             self._gave_up = True
             self.findings.ask_alone(part)
             return []
@@ -347,24 +328,36 @@ class EndpointRun:
         findings = self.findings
         calls = [self.question.call_at(place) for place in places]
         known = [findings.failures.get(place) for place in places]
-        direct = DirectCalls(self.session, self.header, past=self.asked_block is not None)
+        direct = DirectCalls(self.session, self.anchor.header, past=self.anchor.past)
         outcomes = await direct.outcomes(calls, known)
-        for place, call, outcome in zip(places, calls, outcomes, strict=True):
+        for place, outcome in zip(places, outcomes, strict=True):
             findings.settle(place, outcome)
-            if call.native_of is None and took_all_gas(findings.failures.get(place)):
-                news = self.ladder.found_gas_eater(call.to)
-                if news and self._misses:
-                    self.ladder.not_too_much(self.memory)
+        self._refuse_hollow(outcomes)
+        for column in findings.gas_eaters():
+            news = self.ladder.found_gas_eater(self.question.tokens[column - 1])
+            if news and self._misses:
+                self.ladder.not_too_much(self.memory)
+
+    def _refuse_hollow(self, outcomes: Sequence[Outcome]) -> None:
+        """An endpoint without any state answers all calls with nothing, and every balance with zero."""
+        asked_rungs_in_vain = self._climbs and not self._took_any
+        contracts = [outcome for outcome in outcomes if isinstance(outcome, CallFailure)]
+        if asked_rungs_in_vain and contracts and all(outcome is NO_CONTRACT for outcome in contracts):
+            known = self.findings.cells
+            width = self.question.width
+            if all(value is None for column in range(1, width) for value in known[column::width]):
+                raise HollowError
 
     async def _within_time(self, work: Awaitable[None]) -> bool:
         """Finish what can be finished; what is open stays marked as such, and it was not all well."""
         try:
-            async with asyncio.timeout_at(self.deadline - _SPARE_SECONDS):
+            spare = _SPARE_SECONDS + _SPARE_SECONDS_A_PLACE * len(self.question)
+            async with asyncio.timeout_at(self.deadline - spare):
                 await work
         except TimeoutError:
             self.findings.mark_open(NOT_ASKED)
         except UpstreamError as error:
-            if error.code in ("reorganised", "history_unavailable"):
+            if error.code in ("reorganised", "history_unavailable", HollowError.code):
                 raise
             self.session.endpoint.failed(error)
             self.findings.mark_open(CallFailure(FailureCode.ENDPOINT_FAILED, error.message))

@@ -10,14 +10,13 @@ from balance_tracker.evm.outcomes import (
     EMPTY,
     CallFailure,
     Outcome,
-    took_all_gas,
     wrong_length,
 )
 from balance_tracker.evm.question import Part, Question
 from balance_tracker.evm.rungs import Taken
 
-SAMPLES = 3
-"""Wallets for which a heavy token is asked alone before the others are."""
+SAMPLES = 8
+"""Wallets, spread over all, for which a heavy token is asked alone before the others are."""
 
 NOT_SAMPLED = CallFailure(
     FailureCode.OUT_OF_GAS, f"the token takes all gas: it did for {SAMPLES} wallets, and was not asked on"
@@ -46,6 +45,7 @@ class Findings:
         self.alone: dict[int, None] = {}
         self._past = past
         self._heavy: set[int] = set()
+        self._took_all: dict[int, bool] = {}
 
     def take(self, part: Part, taken: Taken) -> tuple[int, int]:
         """Keep what a reply gave; returns how many of the part's calls and cells are done with."""
@@ -85,12 +85,18 @@ class Findings:
         self.failures.pop(place, None)
         if isinstance(outcome, CallFailure):
             self.failures[place] = outcome
+            self._judge_token(place, outcome)
         elif place >= len(self.cells):
             self.calls[place - len(self.cells)] = outcome
         elif len(outcome) == WORD:
             self.cells[place] = int.from_bytes(outcome)
         else:
             self.failures[place] = wrong_length(len(outcome))
+
+    def _judge_token(self, place: int, failure: CallFailure) -> None:
+        column = place % self.question.width if place < len(self.cells) else 0
+        if column:
+            self._took_all[column] = failure.took_all_gas and self._took_all.get(column, True)
 
     def _fail(self, place: int, failure: CallFailure) -> None:
         """Keep why there is nothing, or, where that is not the last word, ask alone."""
@@ -109,32 +115,50 @@ class Findings:
         self.alone.update(dict.fromkeys(self.question.cells + number for number in part.calls))
 
     def samples(self) -> tuple[list[int], list[int]]:
-        """What is to be asked alone: all of it but heavy tokens of many wallets, and these others."""
-        samples: list[int] = []
-        others: list[int] = []
-        seen: dict[int, int] = {}
+        """What is to be asked alone: all of it but heavy tokens of many wallets, and these others.
+
+        Of a token that took all its gas wherever it was asked so far some wallets are samples.
+        """
+        columns: dict[int, list[int]] = {}
+        samples = []
         for place in self.alone:
-            column = place % self.question.width if place < len(self.cells) else 0
-            number = seen[column] = seen.get(column, 0) + 1
-            is_sample = number <= SAMPLES or self.failures.get(place) is EMPTY or column not in self._heavy
-            (samples if is_sample else others).append(place)
+            column = place % self.question.width if place < len(self.cells) else -1
+            if column in self._heavy and self.failures.get(place) is not EMPTY:
+                columns.setdefault(column, []).append(place)
+            else:
+                samples.append(place)
+        others: list[int] = []
+        for column, places in columns.items():
+            if len(places) <= SAMPLES or self._knows_some(column):
+                samples += places
+                continue
+            step = len(places) / SAMPLES
+            chosen = {places[int(number * step)] for number in range(SAMPLES)}
+            samples += sorted(chosen)
+            others += [place for place in places if place not in chosen]
         return samples, others
 
-    def without_known_eaters(self, places: list[int]) -> list[int]:
+    def _knows_some(self, column: int) -> bool:
+        return any(value is not None for value in self.cells[column :: self.question.width])
+
+    def without_gas_eaters(self, places: list[int]) -> list[int]:
         """The places but those of tokens that took all gas for every wallet that was sampled.
 
         Each such call costs the endpoint a whole block's gas: the others of the token are not asked
         and fail, which says so.
         """
+        eaters = self.gas_eaters()
         width = self.question.width
-        left = set(places)
-        samples = [place for place in self.alone if place < len(self.cells) and place not in left]
-        sampled = {place % width for place in samples}
-        sampled -= {place % width for place in samples if not took_all_gas(self.failures.get(place))}
         for place in places:
-            if place % width in sampled:
+            if place % width in eaters:
                 self.failures[place] = NOT_SAMPLED
-        return [place for place in places if place % width not in sampled]
+        return [place for place in places if place % width not in eaters]
+
+    def gas_eaters(self) -> set[int]:
+        """Columns of tokens that took all gas whenever they were asked alone, and gave nobody a value."""
+        return {
+            column for column, took_all in self._took_all.items() if took_all and not self._knows_some(column)
+        }
 
     def without_heavy(self, part: Part) -> Part:
         """The part without tokens that took all their gas before: these go alone."""

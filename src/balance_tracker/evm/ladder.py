@@ -28,6 +28,12 @@ FEWEST_CELLS = 10
 FIRST_RETRY_SECONDS = 600.0
 """When a rung that failed is tried again, at first; four times as long after each failure more."""
 
+FIRST_UNSUPPORTED_SECONDS = 3_600.0
+"""The same of a rung that the endpoint does not support, by its own words."""
+
+_LITTLE_GAS = 5_000_000
+"""So little may be a bad minute, and is not believed for long at first."""
+
 MOST_GAS_EATERS = 1_000
 GAS_EATER_SECONDS = 3_600.0
 """For so long a contract that took all gas is asked alone: it may be mended."""
@@ -86,7 +92,8 @@ class Ladder:
     def failed(self, memory: Memory, rung: Rung, *, supported: bool) -> None:
         """Leave a rung for a while; for a day where it is plainly not supported."""
         times = (memory.number(f"fails.{rung.name}") or 0) + 1
-        wait = min(FIRST_RETRY_SECONDS * 4 ** (times - 1), DAY_SECONDS) if supported else DAY_SECONDS
+        first = FIRST_RETRY_SECONDS if supported else FIRST_UNSUPPORTED_SECONDS
+        wait = min(first * 4 ** min(times - 1, 6), DAY_SECONDS)
         memory.put(f"rung.{rung.name}", "failed" if supported else "unsupported", wait)
         memory.put(f"fails.{rung.name}", times, 7 * DAY_SECONDS)
 
@@ -111,7 +118,10 @@ class Ladder:
         step = 10 ** max(len(str(taken.gas)) - 2, 0)
         gas = taken.gas // step * step
         if memory.number("gas") != gas:
-            memory.put("gas", gas, DAY_SECONDS)
+            if gas < _LITTLE_GAS:
+                memory.put_limit("gas", gas, DAY_SECONDS)
+            else:
+                memory.put("gas", gas, DAY_SECONDS)
         cells = len(taken.cells)
         if cells >= _SMALLEST_SAMPLE and not taken.calls:
             own = (taken.gas_used - TOKEN_GAS * len(part.columns)) / cells

@@ -1,6 +1,6 @@
 """What became of what was asked: the data or amount it gave, or why there is none."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from balance_tracker.core.blocks import BlockRef
 from balance_tracker.core.portfolio import FailureCode
@@ -10,10 +10,11 @@ from balance_tracker.transport.jsonrpc import Meaning, RpcError, meaning
 
 @dataclass(frozen=True, slots=True)
 class CallFailure:
-    """Why one call has no answer."""
+    """Why one call has no answer; whether it used up all gas is known of one that was asked alone."""
 
     code: FailureCode
     reason: str
+    took_all_gas: bool = field(default=False, compare=False)
 
 
 type Outcome = bytes | CallFailure
@@ -91,20 +92,14 @@ def failure_of(error: RpcError) -> CallFailure:
                 raw = bytes.fromhex(data[2:])
             except ValueError:
                 raw = b""
-            reason = (
-                revert_reason(raw) if raw or "invalid" not in error.message.lower() else error.message[:200]
-            )
-            return CallFailure(FailureCode.REVERTED, reason)
+            text = error.message.lower()
+            reason = revert_reason(raw) if raw or "invalid" not in text else error.message[:200]
+            # An instruction that is none ends a call as running out of gas does: with all of it.
+            broke = not raw and "revert" not in text
+            return CallFailure(FailureCode.REVERTED, reason, took_all_gas=broke)
         case Meaning.OUT_OF_GAS:
-            return CallFailure(FailureCode.OUT_OF_GAS, "the call ran out of gas")
+            return CallFailure(FailureCode.OUT_OF_GAS, "the call ran out of gas", took_all_gas=True)
         case Meaning.HISTORY_UNAVAILABLE:
             return CallFailure(FailureCode.HISTORY_UNAVAILABLE, "the endpoint has no state of that block")
         case _:
             return CallFailure(FailureCode.ENDPOINT_FAILED, error.message[:200])
-
-
-def took_all_gas(failure: CallFailure | None) -> bool:
-    """Whether a call, asked alone, used up all gas: it ran out, or met an instruction that takes it all."""
-    if failure is None:
-        return False
-    return failure.code is FailureCode.OUT_OF_GAS or "invalid" in failure.reason.lower()
