@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +50,19 @@ def compiled(language: str, name: str, text: str, settings: dict[str, Any], pack
     _, environment = npm_command()
     node = shutil.which("node", path=environment["PATH"])
     assert node is not None, "npm is there and node is not"
-    done = subprocess.run(
-        [node, str(packages / "solc" / "solc.js"), "--standard-json"],
-        input=json.dumps(question),
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=120,
-        check=True,
-    )
+    with tempfile.TemporaryFile() as asked:
+        # From a file: of a pipe that is not filled yet node reads EAGAIN, and gives up.
+        asked.write(json.dumps(question).encode())
+        asked.seek(0)
+        done = subprocess.run(
+            [node, str(packages / "solc" / "solc.js"), "--standard-json"],
+            stdin=asked,
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=120,
+            check=True,
+        )
     answer = json.loads(done.stdout[done.stdout.index("{") :])
     errors = [item["formattedMessage"] for item in answer.get("errors", ()) if item["severity"] == "error"]
     assert not errors, "\n".join(errors)

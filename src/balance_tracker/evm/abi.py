@@ -38,7 +38,7 @@ def read_text(data: bytes, limit: int) -> str | None:
 
     Control characters are taken out and the length is bounded; ``None`` if nothing is left.
     """
-    raw = _string(data)
+    raw = text_bytes(data)
     if raw is None and len(data) == WORD:
         raw = data.rstrip(b"\0")
     if not raw:
@@ -62,7 +62,7 @@ def revert_reason(data: bytes) -> str:
     'without a reason'
     """
     if data[:4] == _ERROR_STRING:
-        raw = _string(data[4:])
+        raw = text_bytes(data[4:])
         if raw is not None:
             return "the contract says: " + clean_text(raw.decode("utf-8", errors="replace"), 200)
     if data[:4] == _PANIC and len(data) == 4 + WORD:
@@ -72,7 +72,7 @@ def revert_reason(data: bytes) -> str:
     return "without a reason"
 
 
-def _string(data: bytes) -> bytes | None:
+def text_bytes(data: bytes) -> bytes | None:
     """The bytes of an ABI string whose offset and length stay inside the data."""
     if len(data) < 2 * WORD:
         return None

@@ -19,7 +19,15 @@ from balance_tracker.evm.blocks import (
     read_header,
 )
 from balance_tracker.evm.multicall import Call
-from balance_tracker.evm.outcomes import EMPTY, NO_CONTRACT, NO_DATA, CallFailure, Outcome, failure_of
+from balance_tracker.evm.outcomes import (
+    EMPTY,
+    NO_CONTRACT,
+    NO_DATA,
+    NOT_YET,
+    CallFailure,
+    Outcome,
+    failure_of,
+)
 from balance_tracker.transport.jsonrpc import RpcCall, RpcError, RpcReply
 from balance_tracker.transport.pool import Session
 
@@ -101,8 +109,8 @@ class DirectCalls:
             contract = calls[place].to
             if isinstance(codes[contract], RpcError):
                 results[place] = _CODE_UNREAD
-            elif contract in later and calls[place].data.startswith(BALANCE_OF):
-                results[place] = bytes(WORD)
+            elif contract in later:
+                results[place] = bytes(WORD) if calls[place].data.startswith(BALANCE_OF) else NOT_YET
             else:
                 results[place] = NO_CONTRACT if codes[contract] in _NO_CODE else NO_DATA
 

@@ -21,6 +21,8 @@ type Outcome = bytes | CallFailure
 
 NOT_ASKED = CallFailure(FailureCode.TIMED_OUT, "not answered in time")
 NO_CONTRACT = CallFailure(FailureCode.NO_CONTRACT, "there is no contract at this address")
+NOT_YET = CallFailure(FailureCode.NO_CONTRACT, "there was no contract yet")
+"""At a past block, of a contract that was created later."""
 NO_DATA = CallFailure(FailureCode.NO_DATA, "the contract returned no data")
 EMPTY = CallFailure(FailureCode.NO_DATA, "nothing came back")
 """Not the last word: whether there is a contract at all must still be seen."""

@@ -8,6 +8,7 @@ from balance_tracker.core.assets import Asset, native_asset
 from balance_tracker.core.blocks import At
 from balance_tracker.core.errors import UpstreamError
 from balance_tracker.core.ids import Address
+from balance_tracker.core.including import BALANCES_ONLY, Include
 from balance_tracker.core.networks import Network
 from balance_tracker.core.portfolio import AssetFailure, Balance, Reading
 from balance_tracker.evm.block_times import BlockTimes
@@ -19,6 +20,7 @@ from balance_tracker.evm.outcomes import Answer, Outcome
 from balance_tracker.evm.question import Question
 from balance_tracker.evm.riders import Rider, Trip, board_all, set_down
 from balance_tracker.evm.rungs import ChainFacts, check_chain
+from balance_tracker.evm.wallet_tours import Leaders, OtherBlockError, WalletTours
 from balance_tracker.ports import EndpointHealth, MetadataFailure, TokenMetadata
 from balance_tracker.transport.jsonrpc import RpcCall, RpcError
 from balance_tracker.transport.pool import Pool, Session
@@ -34,51 +36,98 @@ class EvmReader:
         network: What its data file says.
         pool: Its endpoints.
         riders: Who asks along in the same request: names, feeds of prices.
+        leaders: Who leads tours of what is included besides balances: protocols, collections.
     """
 
-    def __init__(self, network: Network, pool: Pool, riders: Sequence[Rider] = ()) -> None:
+    def __init__(
+        self, network: Network, pool: Pool, riders: Sequence[Rider] = (), leaders: Leaders | None = None
+    ) -> None:
         self.network = network
         self._pool = pool
         self._riders = riders
+        self._leaders = leaders if leaders is not None else Leaders()
+        self.protocols = self._leaders.slugs
         self._calls = CallReader(pool, chain_facts(network))
         self._metadata: OrderedDict[Address, TokenMetadata] = OrderedDict()
         self._blocks = BlockTimes(network, pool)
 
-    async def read(self, owner: Address, assets: Sequence[Asset], at: At, deadline: float) -> Reading:
+    async def read(
+        self,
+        owner: Address,
+        assets: Sequence[Asset],
+        at: At,
+        deadline: float,
+        include: Include = BALANCES_ONLY,
+    ) -> Reading:
         """See :meth:`balance_tracker.ports.ChainReader.read`."""
         tokens = [asset for asset in assets if not asset.native]
-        answer = await self._ask([owner], tokens, at, deadline)
+        answer, tours = await self._ask([owner], tokens, at, deadline, include)
         named = [self._named(asset) for asset in tokens]
-        return self._reading([native_asset(self.network), *named], answer)
+        reading = self._reading([native_asset(self.network), *named], answer)
+        return reading if tours is None else tours.added_to([reading])[0]
 
     async def read_many(
-        self, owners: Sequence[Address], assets: Sequence[Asset], at: At, deadline: float
+        self,
+        owners: Sequence[Address],
+        assets: Sequence[Asset],
+        at: At,
+        deadline: float,
+        include: Include = BALANCES_ONLY,
     ) -> Sequence[Reading | UpstreamError]:
         """See :meth:`balance_tracker.ports.ChainReader.read_many`."""
         tokens = [asset for asset in assets if not asset.native]
-        answer = await self._ask(owners, tokens, at, deadline)
+        answer, tours = await self._ask(owners, tokens, at, deadline, include)
         columns = [native_asset(self.network), *(self._named(asset) for asset in tokens)]
-        return self._rows(columns, answer, len(owners))
+        readings = self._rows(columns, answer, len(owners))
+        return readings if tours is None else tours.added_to(readings)
 
     async def _ask(
-        self, owners: Sequence[Address], tokens: Sequence[Asset], at: At, deadline: float
-    ) -> Answer:
-        """Balances, metadata of unnamed tokens, and what riders want to know: one question."""
+        self, owners: Sequence[Address], tokens: Sequence[Asset], at: At, deadline: float, include: Include
+    ) -> tuple[Answer, WalletTours | None]:
+        """Balances, and tours with what they found if anything more is included.
+
+        Where the block turns out to be gone between two rounds, all is read once more.
+        """
         block = await self._blocks.block_of(at, deadline)
+        trip = Trip(owners, [native_asset(self.network), *tokens], at)
+        spent = 0
+        for is_last in (False, True):
+            tours = WalletTours(self.network.slug, self._leaders, owners, include) if include else None
+            answer, toured = await self._ask_once(trip, block, deadline, tours)
+            answer.requests += spent
+            if tours is None:
+                break
+            try:
+                await tours.go_on(toured, answer, self._calls, deadline)
+                break
+            except OtherBlockError:
+                spent = answer.requests
+                if is_last:
+                    tours.give_up("the chain changed twice while it was read")
+        return answer, tours
+
+    async def _ask_once(
+        self, trip: Trip, block: int | None, deadline: float, tours: WalletTours | None
+    ) -> tuple[Answer, Sequence[Outcome]]:
+        """Balances, metadata of unnamed tokens, what riders want to know, and tours' first round."""
+        tokens = trip.assets[1:]
         contracts = [str(asset.contract_address).lower() for asset in tokens]
         unnamed = [asset for asset in tokens if self._is_unnamed(asset)]
         calls: list[Call] = []
         for asset in unnamed:
             calls += metadata_calls(str(asset.contract_address).lower())
         metadata = len(calls)
-        rides = board_all(self._riders, Trip(owners, [native_asset(self.network), *tokens], at))
+        rides = board_all(self._riders, trip)
         for ride in rides:
             calls += ride.calls
-        answer = await self._calls.read(Question(owners, contracts, calls), block, deadline)
+        toured = len(calls)
+        if tours is not None:
+            calls += tours.calls
+        answer = await self._calls.read(Question(trip.owners, contracts, calls), block, deadline)
         outcomes = answer.outcomes
         self._learn_metadata(unnamed, outcomes[:metadata])
         set_down(rides, outcomes[metadata:], answer.block)
-        return answer
+        return answer, outcomes[toured:]
 
     async def metadata(
         self, assets: Sequence[Asset], deadline: float
