@@ -172,7 +172,7 @@ async def test_a_deadline_holds_for_a_large_matrix(node: AnvilNode) -> None:
     ):
         started = time.monotonic()
         matrix = await reader.read(wallets, [token] * 30)
-        assert time.monotonic() - started < 2.1
+        assert time.monotonic() - started < 2.8
     assert any(value is not None for row in matrix.rows for value in row)
     assert matrix.failures
 

@@ -14,6 +14,7 @@ from balance_tracker.core.portfolio import FailureCode
 from balance_tracker.demo import solana_programs as programs
 from balance_tracker.demo.solana_bank import SolanaBank
 from balance_tracker.demo.solana_programs import TOKEN
+from balance_tracker.transport.jsonrpc import IDS_A_REQUEST
 
 pytestmark = pytest.mark.integration
 
@@ -203,7 +204,7 @@ async def test_a_list_that_fails_is_the_endpoints_failure_and_not_an_empty_walle
     _give_many(wallet, 1)
 
     def edit(request, reply):
-        second = request["method"] == "getTokenAccountsByOwner" and request["id"] == 1
+        second = request["method"] == "getTokenAccountsByOwner" and request["id"] % IDS_A_REQUEST == 1
         return error(reply, code, message) if second else reply
 
     async with EditedEndpoint(wallet.bank, edit) as endpoint:
@@ -219,7 +220,7 @@ async def test_one_failed_call_fails_its_assets_and_never_makes_a_zero(wallet, r
     amounts = _give_many(wallet, 120)
 
     def edit(request, reply):
-        first = request["method"] == "getMultipleAccounts" and request["id"] == 0
+        first = request["method"] == "getMultipleAccounts" and request["id"] % IDS_A_REQUEST == 0
         return error(reply, -32603, "Internal error") if first else reply
 
     async with EditedEndpoint(wallet.bank, edit) as endpoint:
@@ -426,7 +427,7 @@ async def test_no_read_asks_twice_what_the_endpoint_limits(wallet, readers) -> N
     amounts = _give_many(wallet, 120)
 
     def edit(request, reply):
-        first = request["method"] == "getMultipleAccounts" and request["id"] == 0
+        first = request["method"] == "getMultipleAccounts" and request["id"] % IDS_A_REQUEST == 0
         return error(reply, 429, "Too many requests for a specific RPC call") if first else reply
 
     async with EditedEndpoint(wallet.bank, edit) as endpoint:

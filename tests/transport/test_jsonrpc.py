@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from balance_tracker.core.errors import UpstreamError
 from balance_tracker.transport.jsonrpc import (
+    IDS_A_REQUEST,
+    LAST_ID,
     BatchRefusedError,
     Meaning,
     RpcCall,
@@ -16,6 +18,7 @@ from balance_tracker.transport.jsonrpc import (
     decode,
     encode,
     meaning,
+    new_ids,
     parse,
 )
 
@@ -33,6 +36,38 @@ def test_one_call_is_an_object_and_many_are_a_batch_with_ids_from_zero() -> None
     assert one == {"jsonrpc": "2.0", "id": 0, "method": "eth_chainId", "params": []}
     many = json.loads(encode([RpcCall("a", (1, "x")), RpcCall("b", {"k": None})]))
     assert [(call["id"], call["params"]) for call in many] == [(0, [1, "x"]), (1, {"k": None})]
+
+
+def test_every_request_has_ids_of_its_own() -> None:
+    firsts = [new_ids() for _ in range(1_000)]
+    assert len(set(firsts)) == len(firsts)
+    assert all(first % IDS_A_REQUEST == 0 and 0 <= first < LAST_ID for first in firsts)
+    calls = [RpcCall("a"), RpcCall("b")]
+    assert [call["id"] for call in json.loads(encode(calls, 7 * IDS_A_REQUEST))] == [7_168, 7_169]
+
+
+def test_a_reply_to_another_request_is_no_answer_however_alike_it_looks() -> None:
+    assert decode(body(item(2_048, result="0x1")), 1, 2_048) == ["0x1"]
+    assert decode(body([item("2049", result=2), item(2_048, result=1)]), 2, 2_048) == [1, 2]
+    largest = LAST_ID + 1 - IDS_A_REQUEST
+    assert decode(body(item(str(largest), result="0x1")), 1, largest) == ["0x1"]
+    for document, count in [
+        (item(0, result="0x1"), 1),
+        (item(1_024, result="0x1"), 1),
+        (item("1024", error={"code": 3, "message": "execution reverted"}), 1),
+        ([item(0, result=1), item(1, result=2)], 2),
+        ([item(2_048, result=1), item(1_025, result=2)], 2),
+        ([item(2_049, result=1), item(2_050, result=2)], 2),
+    ]:
+        with pytest.raises(UpstreamError) as caught:
+            decode(body(document), count, 2_048)
+        assert caught.value.code == "bad_response"
+
+
+def test_a_gateway_that_limits_us_may_give_any_id() -> None:
+    with pytest.raises(UpstreamError) as caught:
+        decode(body(item(0, error={"code": 429, "message": "Too Many Requests"})), 1, 2_048)
+    assert caught.value.code == "rate_limited"
 
 
 def test_replies_come_back_in_the_order_of_their_calls() -> None:

@@ -15,6 +15,7 @@ from balance_tracker.transport.memory import (
     MOST_NAMES,
     Memory,
     MemoryFile,
+    endpoint_key,
 )
 
 URL = "https://node.example/v3/secret-path-key"
@@ -177,3 +178,62 @@ async def test_a_directory_that_can_not_be_written_is_told_once(
         assert file.of("base", URL).get("gas") == 2
     told = [record for record in caplog.records if "unwritable" in record.getMessage()]
     assert len(told) == 1
+
+
+def test_a_limit_that_is_met_for_years_lasts_as_long_as_it_may(clock: Clock) -> None:
+    memory = Memory(clock)
+    for _ in range(600):
+        memory.put_limit("body_bytes", 10_000, 3_600.0)
+        clock.move(3_601.0)
+    memory.put_limit("body_bytes", 10_000, 3_600.0)
+    clock.move(3_599.0)
+    assert memory.get("body_bytes") == 10_000
+    clock.move(1.0)
+    assert memory.get("body_bytes") is None
+
+
+@pytest.mark.parametrize("times", [-(10**6), 0, 512, 10**12, True, "many"])
+def test_a_count_of_any_size_makes_a_limit_of_a_sensible_time(clock: Clock, times: int | str) -> None:
+    memory = Memory(clock)
+    memory.load({"times.body_bytes": (times, clock() + DAY_SECONDS)})
+    memory.put_limit("body_bytes", 10_000, DAY_SECONDS)
+    clock.move(59.0)
+    assert memory.get("body_bytes") == 10_000
+    clock.move(DAY_SECONDS)
+    assert memory.get("body_bytes") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("batch_limit", 0),
+        ("batch_limit", -7),
+        ("batch_limit", True),
+        ("batch_limit", 1_001),
+        ("body_bytes", 0),
+        ("body_bytes", -1),
+        ("body_bytes", 999),
+        ("gas", -5),
+        ("gas", 10**17),
+        ("gas", 1.5),
+        ("history_refused_blocks", 0),
+        ("history_refused_blocks", 127),
+        ("rung.override", "x" * 101),
+        ("rung.override", None),
+    ],
+)
+def test_a_value_in_the_file_that_nobody_learns_is_passed_over(
+    path: Path, clock: Clock, name: str, value: object
+) -> None:
+    ends = clock() + 60
+    entries = {name: [value, ends], "works": ["override", ends], "cells.override": [1, ends]}
+    document = {"version": 1, "endpoints": {endpoint_key("base", URL): entries}}
+    write(path, json.dumps(document).encode())
+    memory = MemoryFile(path, now=clock).of("base", URL)
+    assert memory.shown() == {"works": "override", "cells.override": "1"}
+
+
+def test_what_is_true_is_no_number(clock: Clock) -> None:
+    memory = Memory(clock)
+    memory.put("gas", True, 60.0)
+    assert memory.number("gas") is None

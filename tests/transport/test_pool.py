@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -377,14 +377,45 @@ async def test_a_status_may_refuse_a_batch(status: int) -> None:
         assert (await pool.run(ask_many, soon()))[0] == EXPECTED
 
 
+async def test_a_reply_to_an_earlier_question_is_no_answer_and_the_next_endpoint_is_asked() -> None:
+    """A cache that knows the question by its shape, or a gateway that answers twice."""
+    first: list[bytes] = []
+
+    async def replays(request: Request, writer: asyncio.StreamWriter) -> None:
+        asked = json.loads(request.body)
+        reply = {"jsonrpc": "2.0", "id": asked["id"], "result": asked["params"][0]}
+        first.append(json.dumps(reply).encode())
+        writer.write(render(200, first[0]))
+
+    def balance_of(owner: str) -> Callable[[Session], Awaitable[Any]]:
+        async def operation(session: Session) -> Any:
+            return (await session.ask([RpcCall("eth_getBalance", (owner, "latest"))]))[0]
+
+        return operation
+
+    async with pool_of(replays) as (pool, _):
+        assert await pool.run(balance_of("0xa"), soon()) == "0xa"
+        with pytest.raises(UpstreamError) as caught:
+            await pool.run(balance_of("0xb"), soon())
+        assert caught.value.code == "bad_response"
+    first.clear()
+    async with pool_of(replays, rpc(lambda method, params: params[0])) as (pool, servers):
+        assert await pool.run(balance_of("0xa"), soon()) == "0xa"
+        assert await pool.run(balance_of("0xb"), soon()) == "0xb"
+        assert asked(servers) == [2, 1]
+
+
 @pytest.mark.parametrize("status", [400, 500])
 async def test_a_good_answer_under_a_bad_status_is_read(status: int) -> None:
-    error = json.dumps({"jsonrpc": "2.0", "id": 0, "error": {"code": 3, "message": "RPC Request failed."}})
+    async def act(request: Request, writer: asyncio.StreamWriter) -> None:
+        error = {"code": 3, "message": "RPC Request failed."}
+        reply = {"jsonrpc": "2.0", "id": json.loads(request.body)["id"], "error": error}
+        writer.write(render(status, json.dumps(reply).encode()))
 
     async def operation(session: Session) -> list[Any]:
         return await session.ask([RpcCall("eth_call")])
 
-    async with pool_of(answers(error.encode(), status)) as (pool, _):
+    async with pool_of(act) as (pool, _):
         assert await pool.run(operation, soon()) == [RpcError(3, "RPC Request failed.")]
 
 

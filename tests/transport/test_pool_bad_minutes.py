@@ -354,6 +354,28 @@ async def test_where_nobody_has_the_state_nobody_is_asked_again() -> None:
         assert asked(servers) == [1]
 
 
+async def test_a_refused_block_teaches_nothing_while_no_head_is_known() -> None:
+    async with pool_of(good) as (pool, servers, endpoints):
+        for _ in range(2):
+            with pytest.raises(UpstreamError):
+                await pool.run(refuses_history, soon(), block=10)
+        assert endpoints[0].health().learned == {}
+        assert await pool.run(who, soon(), block=395) == servers[0].name
+        assert endpoints[0].health().learned == {}
+
+
+async def test_a_refusal_of_what_every_node_keeps_teaches_nothing() -> None:
+    async with pool_of(good) as (pool, servers, endpoints):
+        pool.saw_head(endpoints[0], 1_000)
+        with pytest.raises(UpstreamError):
+            await pool.run(refuses_history, soon(), block=1_000 - 127)
+        assert endpoints[0].health().learned == {}
+        with pytest.raises(UpstreamError):
+            await pool.run(refuses_history, soon(), block=1_000 - 128)
+        assert endpoints[0].health().learned == {"history_refused_blocks": "128"}
+        assert await pool.run(who, soon(), block=1_000 - 127) == servers[0].name
+
+
 async def test_an_endpoint_whose_head_is_before_the_block_is_not_asked_for_it() -> None:
     clock = Clock()
     async with pool_of(good, good, clock=clock) as (pool, servers, endpoints):

@@ -14,9 +14,9 @@ from tests.transport.sockets import SocketServer, good, mute, reply_to, socket_s
 
 from balance_tracker.core.errors import UpstreamError
 from balance_tracker.transport.http import HttpClient
-from balance_tracker.transport.jsonrpc import RpcCall, decode, encode
+from balance_tracker.transport.jsonrpc import RpcCall, decode, encode, new_ids
 from balance_tracker.transport.pool import Session, open_pool
-from balance_tracker.transport.websocket import WsChannel
+from balance_tracker.transport.websocket import MOST_GIVEN_UP, WsChannel
 
 
 @asynccontextmanager
@@ -30,8 +30,9 @@ async def channel_to(url: str) -> AsyncIterator[WsChannel]:
 
 
 async def ask(channel: WsChannel, *methods: str, timeout_seconds: float = 2.0) -> list[Any]:
-    body = encode([RpcCall(method) for method in methods])
-    return decode((await channel.exchange(body, timeout_seconds)).body, len(methods))
+    first_id = new_ids()
+    body = encode([RpcCall(method) for method in methods], first_id)
+    return decode((await channel.exchange(body, first_id, timeout_seconds)).body, len(methods), first_id)
 
 
 async def failure(channel: WsChannel, timeout_seconds: float = 2.0) -> str:
@@ -119,6 +120,53 @@ async def test_silence_ends_in_time_and_a_late_answer_harms_nobody() -> None:
         assert await failure(channel, timeout_seconds=0.1) == "timed_out"
         assert await ask(channel, "b") == ["b"]
     assert server.connections == 1
+
+
+async def test_late_nonsense_is_not_read_as_the_answer_to_the_next_question() -> None:
+    late_error = json.dumps({"id": None, "error": {"code": 3, "message": "execution reverted"}})
+
+    async def late(server: SocketServer, socket: web.WebSocketResponse, document: Any) -> None:
+        if len(server.documents) == 2:
+            await socket.send_str(late_error)
+        elif len(server.documents) == 3:
+            await good(server, socket, document)
+
+    async with socket_serving(late) as server, channel_to(server.url) as channel:
+        assert await failure(channel, timeout_seconds=0.1) == "timed_out"
+        assert await failure(channel) == "bad_response"
+        assert await ask(channel, "c") == ["c"]
+    assert server.connections == 1
+
+
+async def test_late_nonsense_that_comes_between_two_questions_is_passed_over() -> None:
+    async def not_the_first(server: SocketServer, socket: web.WebSocketResponse, document: Any) -> None:
+        if len(server.documents) > 1:
+            await good(server, socket, document)
+
+    async with socket_serving(not_the_first) as server, channel_to(server.url) as channel:
+        assert await failure(channel, timeout_seconds=0.1) == "timed_out"
+        await server.sockets[0].send_str("<html>")
+        await asyncio.sleep(0.05)
+        assert await ask(channel, "b") == ["b"]
+
+
+async def test_questions_that_are_never_answered_are_forgotten_in_the_end() -> None:
+    async def mute_at_first(server: SocketServer, socket: web.WebSocketResponse, document: Any) -> None:
+        if len(server.documents) > 2 * MOST_GIVEN_UP:
+            await good(server, socket, document)
+
+    async with socket_serving(mute_at_first) as server, channel_to(server.url) as channel:
+        for count in (MOST_GIVEN_UP, MOST_GIVEN_UP):
+            await asyncio.gather(*(failure(channel, timeout_seconds=0.2) for _ in range(count)))
+        assert await ask(channel, "a") == ["a"]
+
+
+async def test_ids_that_come_back_as_text_find_their_question() -> None:
+    async def as_text(server: SocketServer, socket: web.WebSocketResponse, document: Any) -> None:
+        await socket.send_str(json.dumps([{**item, "id": str(item["id"])} for item in reply_to(document)]))
+
+    async with socket_serving(as_text) as server, channel_to(server.url) as channel:
+        assert await ask(channel, "a", "b") == ["a", "b"]
 
 
 async def test_a_connection_that_is_closed_fails_its_questions_and_is_opened_again() -> None:

@@ -1,5 +1,6 @@
 """Keys never leave: URLs shrink to their host, and secrets once named are struck out."""
 
+import base64
 import re
 from collections.abc import Iterable
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
@@ -9,9 +10,11 @@ HIDDEN = "[redacted]"
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\"'<>`|\\]+", re.IGNORECASE)
 _WORD = re.compile(r"[a-z]{1,15}")
 _SHORTEST_SECRET = 8
+_SHORTEST_TOKEN = 6
+_URL_SAFE = str.maketrans("+/", "-_")
 
-_secrets: set[str] = set()
-"""Parts of the operator's URLs; an endpoint may echo one outside of a URL."""
+_secrets: list[str] = []
+"""Parts of the operator's URLs, the longest first; an endpoint may echo one outside of a URL."""
 
 
 def redact_url(url: str) -> str:
@@ -44,12 +47,22 @@ def redact_text(text: str) -> str:
 def protect(urls: Iterable[str]) -> None:
     """Strike out from now on what in these URLs may be a key, wherever :func:`redact_text` meets it."""
     for url in urls:
-        _secrets.update(_secret_parts(url))
+        _keep(_secret_parts(url))
 
 
 def protect_keys(keys: Iterable[str]) -> None:
     """Strike out these keys from now on, wherever :func:`redact_text` meets them."""
-    _secrets.update(key for key in keys if len(key) >= _SHORTEST_SECRET)
+    _keep({form for key in keys if len(key) >= _SHORTEST_SECRET for form in _cases(key)})
+
+
+def _keep(found: set[str]) -> None:
+    """The longest come first: a short one inside of it must not leave the rest of a long one behind."""
+    _secrets[:] = sorted({*_secrets, *found}, key=lambda secret: (-len(secret), secret))
+
+
+def _cases(secret: str) -> set[str]:
+    """As it is, and as a server that does not mind the case may say it."""
+    return {secret, secret.lower(), secret.upper()}
 
 
 def _secret_parts(url: str) -> set[str]:
@@ -57,9 +70,24 @@ def _secret_parts(url: str) -> set[str]:
     if parts is None:
         return set()
     user, _, password = parts.netloc.rpartition("@")[0].partition(":")
-    found = {user, password, *parts.path.split("/"), *(value for _, value in parse_qsl(parts.query))}
+    found = {user, *parts.path.split("/"), *(value for _, value in parse_qsl(parts.query))}
     found |= {unquote(part) for part in found}
-    return {part for part in found if len(part) >= _SHORTEST_SECRET and not _WORD.fullmatch(part)}
+    cased = {form for part in found for form in _cases(part) if not _WORD.fullmatch(form)}
+    passwords = {form for part in (password, unquote(password)) for form in _cases(part)}
+    return {part for part in cased | passwords if len(part) >= _SHORTEST_SECRET} | _basic(user, password)
+
+
+def _basic(user: str, password: str) -> set[str]:
+    """User and password as the header ``Authorization`` has them, without the padding."""
+    if not user and not password:
+        return set()
+    pairs = {f"{user}:{password}", f"{unquote(user)}:{unquote(password)}"}
+    found = {
+        base64.b64encode(pair.encode(code, "replace")) for pair in pairs for code in ("utf-8", "latin-1")
+    }
+    texts = {token.decode("ascii").rstrip("=") for token in found}
+    texts |= {text.translate(_URL_SAFE) for text in texts}
+    return {form for text in texts if len(text) >= _SHORTEST_TOKEN for form in _cases(text)}
 
 
 def _host_and_tail(match: re.Match[str]) -> str:

@@ -21,6 +21,8 @@ SINGLES_AT_ONCE = 8
 """How many single requests are under way where batches are refused."""
 _SMALLEST_SPLIT = 3
 """A batch this small is too large because of one of its calls, not of their number."""
+_LONGEST_IDS = jsonrpc.LAST_ID + 1 - jsonrpc.IDS_A_REQUEST
+"""The first of the ids with the most digits."""
 _SMALLER_LIMITS = (30, 10, 3, 1)
 _NAMED_LIMIT = re.compile(
     r"(?:limit|max(?:imum)?|more than|at most|up to|exceeds?|size)[^0-9]{0,30}?(\d{1,4})\b"
@@ -119,7 +121,8 @@ def _fitting(endpoint: Endpoint, calls: Sequence[RpcCall]) -> Sequence[RpcCall]:
     """As many of the first calls as the endpoint takes in one request, by number and by size."""
     part = calls[: endpoint.batch_limit]
     most_bytes = endpoint.body_bytes
-    while most_bytes is not None and len(part) > 1 and len(jsonrpc.encode(part)) > most_bytes:
+    # Measured with ids of the most digits: what goes out is no longer.
+    while most_bytes is not None and len(part) > 1 and len(jsonrpc.encode(part, _LONGEST_IDS)) > most_bytes:
         part = part[: len(part) // 2]
     return part
 

@@ -17,20 +17,24 @@ from balance_tracker.transport.costs import Costs
 from balance_tracker.transport.http import HttpClient, HttpReply
 from balance_tracker.transport.jsonrpc import BatchRefusedError, Meaning, RpcCall, RpcError, RpcReply
 from balance_tracker.transport.latency import Latency
-from balance_tracker.transport.memory import DAY_SECONDS, LearnedView, Memory
+from balance_tracker.transport.memory import (
+    BATCH_LIMIT,
+    BODY_BYTES,
+    DAY_SECONDS,
+    EVERY_NODE_KEEPS_BLOCKS,
+    HISTORY_REFUSED,
+    MOST_CALLS,
+    LearnedView,
+    Memory,
+)
 from balance_tracker.transport.standing import Progress, Standing
 from balance_tracker.transport.websocket import WsChannel
 
 USUAL_LATENCY_SECONDS = 0.5
 """What is expected of an endpoint that was not asked yet."""
 DEFAULT_BATCH_LIMIT = 100
-EVERY_NODE_KEEPS_BLOCKS = 128
-"""State this far back is had from any full node and says nothing about an archive."""
 
-BATCH_LIMIT = "batch_limit"
-BODY_BYTES = "body_bytes"
 HISTORY = "history_blocks"
-HISTORY_REFUSED = "history_refused_blocks"
 LACKS = "lacks."
 
 _HOUR_SECONDS = 3_600.0
@@ -108,7 +112,7 @@ class Endpoint:
     @property
     def batch_limit(self) -> int:
         """Calls it takes in one batch; 1 where it refuses batches."""
-        return max(1, self.memory.number(BATCH_LIMIT) or DEFAULT_BATCH_LIMIT)
+        return min(max(1, self.memory.number(BATCH_LIMIT) or DEFAULT_BATCH_LIMIT), MOST_CALLS)
 
     @batch_limit.setter
     def batch_limit(self, limit: int) -> None:
@@ -121,7 +125,7 @@ class Endpoint:
         return self.memory.number(BODY_BYTES)
 
     def served_state(self, depth: int) -> None:
-        """It gave state from so many blocks before its head."""
+        """It gave state from so many blocks before the best head."""
         if depth > max(EVERY_NODE_KEEPS_BLOCKS, self.memory.number(HISTORY) or 0):
             self.memory.put(HISTORY, depth, DAY_SECONDS)
         refused = self.memory.number(HISTORY_REFUSED)
@@ -129,7 +133,12 @@ class Endpoint:
             self.memory.forget(HISTORY_REFUSED)
 
     def refused_state(self, depth: int) -> None:
-        """It no longer has state from so many blocks before its head."""
+        """It no longer has state from so many blocks before the best head.
+
+        What any full node keeps is learnt from no refusal: that was a bad minute.
+        """
+        if depth < EVERY_NODE_KEEPS_BLOCKS:
+            return
         known = self.memory.number(HISTORY_REFUSED)
         self.memory.put(HISTORY_REFUSED, min(depth, depth if known is None else known), _REFUSED_SECONDS)
         served = self.memory.number(HISTORY)
@@ -165,7 +174,8 @@ class Endpoint:
             progress: Told of the request and of its answer.
             sending: Called when the request goes out.
         """
-        body = jsonrpc.encode(calls)
+        first_id = jsonrpc.new_ids()
+        body = jsonrpc.encode(calls, first_id)
         progress = progress or Progress()
         progress.body_bytes = len(body)
         await self._turn(longest_wait, progress)
@@ -173,8 +183,8 @@ class Endpoint:
             sending()
         started = self.clock()
         try:
-            reply = await self._exchange(body)
-            replies = self._read(reply, len(calls))
+            reply = await self._exchange(body, first_id)
+            replies = self._read(reply, len(calls), first_id)
         except UpstreamError as error:
             self._observe(error.code, started, len(calls))
             self._learn_from(error, started, len(body))
@@ -201,16 +211,16 @@ class Endpoint:
             METRICS.observe_rate_wait(self.network, self.name, wait)
             await asyncio.sleep(wait)
 
-    async def _exchange(self, body: bytes) -> HttpReply:
+    async def _exchange(self, body: bytes, first_id: int) -> HttpReply:
         self.requests += 1
         if self._socket is not None:
-            return await self._socket.exchange(body, self.attempt_seconds)
+            return await self._socket.exchange(body, first_id, self.attempt_seconds)
         return await self.http.post(self.url, body, timeout_seconds=self.attempt_seconds)
 
-    def _read(self, reply: HttpReply, count: int) -> list[RpcReply]:
+    def _read(self, reply: HttpReply, count: int, first_id: int) -> list[RpcReply]:
         """A reply by its status first: some send a good JSON-RPC body with HTTP 400 or 500."""
         if reply.status == 200:
-            return jsonrpc.decode(reply.body, count)
+            return jsonrpc.decode(reply.body, count, first_id)
         if reply.status == 429:
             raise jsonrpc.rate_limited("HTTP status 429", reply.retry_after_seconds)
         if reply.status == 413:
@@ -223,7 +233,7 @@ class Endpoint:
                 retry_after_seconds=reply.retry_after_seconds,
             )
         if reply.status in (400, 500) and reply.body[:1] in (b"{", b"["):
-            return jsonrpc.decode(reply.body, count)
+            return jsonrpc.decode(reply.body, count, first_id)
         if count > 1 and reply.status in (400, 405, 415, 422, 501):
             raise BatchRefusedError(f"The endpoint refused a batch with HTTP status {reply.status}.")
         raise UpstreamError(

@@ -11,15 +11,19 @@ of its own) would make every honest endpoint look behind. Three kinds of evidenc
   lie, even if it comes from the endpoint that is always asked; unless a second one, asked in its
   place, shows it too.
 * Two that agree far below the best head show that the best one was a lie.
+* A best head that nobody shows any more is given up; see :mod:`balance_tracker.transport.retreat`.
 
-With one endpoint there is nothing to weigh: what it says is taken.
+With one endpoint there is nothing to weigh: what it says is taken, and what it says lower than
+before, once it keeps saying so.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from balance_tracker.core.errors import UpstreamError
+from balance_tracker.telemetry.logging import get_logger
 from balance_tracker.transport.endpoint import Endpoint
+from balance_tracker.transport.retreat import Retreat
 from balance_tracker.transport.standing import Head
 
 FUTURE_SECONDS = 60.0
@@ -29,6 +33,8 @@ MOST_BLOCKS_A_SECOND = 20
 SAME_MOMENT_SECONDS = 0.5
 _CLOCKS_KNOWN_SECONDS = 300.0
 _TOP_KNOWN_SECONDS = 300.0
+
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,16 @@ class Heads:
         self._top: Head | None = None
         self._leaps: list[_Other] = []
         self._doubted: int | None = None
+        self._retreat = Retreat(len(endpoints))
+
+    @property
+    def least(self) -> int:
+        """The block that an endpoint must have reached; 0 where that kept all from showing their heads."""
+        return 0 if self._retreat.asks_freely else self.floor
+
+    def missed(self) -> None:
+        """A read found nobody who reaches the floor."""
+        self._retreat.missed(self._clock())
 
     def saw(self, endpoint: Endpoint, number: int, timestamp: int | None) -> None:
         """Weigh the head that an endpoint showed.
@@ -84,6 +100,7 @@ class Heads:
             self._refuse_what_nobody_else_sees(endpoint, head)
             self._refuse_a_leap(endpoint, head)
             self._unmask_the_best(endpoint, head)
+        self._give_up_what_is_gone(endpoint, head)
         self._take(endpoint, head)
 
     def answered(self, number: int) -> None:
@@ -192,9 +209,39 @@ class Heads:
         self._best_of = endpoint
         self._top = head if head.number == believed else None
         self.floor = min(self.floor, believed)
+        self._retreat.ends()
         for other in agree:
             other.endpoint.standing.behind = believed - other.head.number
             other.endpoint.forgive("stale_head")
+
+    def _give_up_what_is_gone(self, endpoint: Endpoint, head: Head) -> None:
+        """Lower the best head and the floor when nobody shows them any more.
+
+        Raises:
+            UpstreamError: ``stale_head``: it was asked without the floor, and is before it.
+        """
+        least = max(self.floor, self.best - self.stale_behind)
+        if head.number >= least:
+            self._retreat.ends()
+            return
+        top = self._top
+        future = top is not None and self._is_from_the_future(top)
+        if not self._retreat.is_believed(endpoint.name, head, top, top_is_future=future):
+            if self._retreat.asks_freely and head.number < self.floor:
+                raise UpstreamError("The endpoint is behind what was answered already.", code="stale_head")
+            return
+        others = [other for other in self._others(endpoint, LATELY_SECONDS) if other.head.number < least]
+        believed = max([_Other(endpoint, head), *others], key=lambda one: one.head.number)
+        was, self.best = self.best, believed.head.number
+        self._best_of, self._top, self._doubted = believed.endpoint, believed.head, None
+        self.floor = min(self.floor, self.best)
+        self._retreat.ends()
+        _log.warning("best_head_given_up", network=endpoint.network, was=was, now=self.best)
+        for known in self._endpoints:
+            seen = known.standing.head_seen
+            known.standing.behind = 0 if seen is None else max(0, self.best - seen.number)
+            if known.standing.behind <= self.stale_behind:
+                known.forgive("stale_head")
 
     def _lie(self, endpoint: Endpoint, why: str) -> UpstreamError:
         """The head counts as not seen; the endpoint's health says why."""

@@ -3,8 +3,13 @@
 Source: https://www.jsonrpc.org/specification. Endpoints bend it: errors that are
 strings, ids that come back as text, HTTP 500 with a good body, a batch answered
 by one object. What can be understood is; all else is an :class:`UpstreamError`.
+
+Each request has ids of its own, so that a reply to another question (late, replayed, or out of
+somebody's cache) is never taken for the answer to this one, however alike the two look.
 """
 
+import itertools
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -69,6 +74,15 @@ _WORDINGS: tuple[tuple[Meaning, tuple[str, ...]], ...] = (
             "archive",
             "state already discarded",
             "distance to target block exceeds",
+        ),
+    ),
+    (
+        # A range of blocks, not a number of requests: the same words stand in both.
+        Meaning.TOO_LARGE,
+        (
+            "block range limit",
+            "query returned more than",
+            "response size exceeded",
         ),
     ),
     (
@@ -192,11 +206,25 @@ def meaning(error: RpcError) -> Meaning:
     return _CODES.get(error.code, Meaning.OTHER) if error.code is not None else Meaning.OTHER
 
 
-def encode(calls: Sequence[RpcCall]) -> bytes:
-    """The body that asks ``calls``: one object, or a batch; ids count from 0."""
+IDS_A_REQUEST = 1_024
+"""Ids that a request may use; the first is a multiple of it."""
+LAST_ID = 2**31 - 1
+"""What a server that keeps ids in 32 bits still gives back."""
+_REQUESTS = (LAST_ID + 1) // IDS_A_REQUEST
+# Begun anywhere, or the first requests of two processes would look alike to a cache between.
+_requests = itertools.count(random.randrange(_REQUESTS))
+
+
+def new_ids() -> int:
+    """The first id of a request; none of the two million requests before had it."""
+    return next(_requests) % _REQUESTS * IDS_A_REQUEST
+
+
+def encode(calls: Sequence[RpcCall], first_id: int = 0) -> bytes:
+    """The body that asks ``calls``: one object, or a batch; ids count from ``first_id``."""
     items = [
         {"jsonrpc": "2.0", "id": number, "method": call.method, "params": _plain_params(call.params)}
-        for number, call in enumerate(calls)
+        for number, call in enumerate(calls, first_id)
     ]
     return orjson.dumps(items[0] if len(items) == 1 else items)
 
@@ -215,8 +243,13 @@ class BatchRefusedError(UpstreamError):
     code = "batch_unsupported"
 
 
-def decode(body: bytes, count: int) -> list[RpcReply]:
+def decode(body: bytes, count: int, first_id: int = 0) -> list[RpcReply]:
     """The replies to ``count`` calls, in their order.
+
+    Args:
+        body: What was answered.
+        count: How many calls were asked.
+        first_id: The id of the first of them, as in :func:`encode`.
 
     Raises:
         BatchRefusedError: A batch was answered by one error object.
@@ -228,7 +261,7 @@ def decode(body: bytes, count: int) -> list[RpcReply]:
     if count == 1:
         if not isinstance(document, dict):
             raise UpstreamError("The endpoint's answer is not a JSON-RPC object.", code="bad_response")
-        return [_reply(document, expected_id=0)]
+        return [_reply(document, expected_id=first_id)]
     if isinstance(document, dict):
         error = _error_of(document)
         if error is None:
@@ -236,7 +269,7 @@ def decode(body: bytes, count: int) -> list[RpcReply]:
         if meaning(error) is Meaning.RATE_LIMITED and error.code != -32005:
             raise rate_limited(error.message)
         raise BatchRefusedError(f"The endpoint refused a batch of {count}: {error.message}")
-    return _in_order(document, count)
+    return _in_order(document, count, first_id)
 
 
 def parse(body: bytes) -> Any:
@@ -280,28 +313,31 @@ def rate_limited(message: str, retry_after_seconds: float | None = None) -> Upst
     )
 
 
-def _in_order(document: Any, count: int) -> list[RpcReply]:
+def _in_order(document: Any, count: int, first_id: int) -> list[RpcReply]:
     if not isinstance(document, list):
         raise UpstreamError("The endpoint's answer is not a JSON-RPC batch.", code="bad_response")
     replies: dict[int, RpcReply] = {}
     for item in document:
         if not isinstance(item, dict):
             raise UpstreamError("An item of the endpoint's batch is not an object.", code="bad_response")
-        number = _number(item.get("id"))
-        if number is None or number >= count or number in replies:
+        number = id_of(item)
+        if number is None or not first_id <= number < first_id + count or number in replies:
             raise UpstreamError("A reply of the endpoint's batch has a foreign id.", code="bad_response")
         replies[number] = _reply(item, expected_id=number)
     if len(replies) != count:
         missing = count - len(replies)
         raise UpstreamError(f"The endpoint left {missing} of {count} calls unanswered.", code="bad_response")
-    return [replies[number] for number in range(count)]
+    return [replies[number] for number in range(first_id, first_id + count)]
 
 
 def _reply(item: dict[str, Any], expected_id: int) -> RpcReply:
     error = _error_of(item)
     if error is not None and item.get("id") is None:
         return error
-    if _number(item.get("id")) != expected_id:
+    if id_of(item) != expected_id:
+        if error is not None and meaning(error) is Meaning.RATE_LIMITED:
+            # Gateways that turn us away before they read the body give an id of their own.
+            raise rate_limited(error.message)
         raise UpstreamError("The endpoint answered with a foreign id.", code="bad_response")
     if error is not None:
         return error
@@ -323,11 +359,11 @@ def _error_of(item: dict[str, Any]) -> RpcError | None:
     return RpcError(None, redact_text(str(error)[:2000]))
 
 
-def _number(value: Any) -> int | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value if value >= 0 else None
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
+def id_of(item: dict[str, Any]) -> int | None:
+    """The id of a reply as the number that it was asked with; ``None`` where it is no such number."""
+    value = item.get("id")
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= len(str(LAST_ID)):
         return int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
     return None

@@ -31,8 +31,27 @@ MOST_FILE_BYTES = 8 * 2**20
 SAVE_EVERY_SECONDS = 3.0
 FIRST_LIMIT_SECONDS = 60.0
 _LIMIT_GROWTH = 4
+_MOST_TIMES = 12
+"""More spells make a limit last no longer: by then it is kept for as long as anything is."""
 _TIMES_MET = "times."
 """Before a limit's name: in how many spells it was met."""
+
+BATCH_LIMIT = "batch_limit"
+BODY_BYTES = "body_bytes"
+HISTORY_REFUSED = "history_refused_blocks"
+MOST_CALLS = 1_000
+"""Calls in one batch, whatever an endpoint takes; Geth's own limit."""
+LEAST_BODY_BYTES = 1_000
+"""No endpoint that is of use takes less."""
+EVERY_NODE_KEEPS_BLOCKS = 128
+"""State this far back is had from any full node and says nothing about an archive."""
+_LARGEST = 2**53
+_SENSIBLE = {
+    BATCH_LIMIT: range(1, MOST_CALLS + 1),
+    BODY_BYTES: range(LEAST_BODY_BYTES, _LARGEST),
+    HISTORY_REFUSED: range(EVERY_NODE_KEEPS_BLOCKS, _LARGEST),
+}
+"""What a file may say; all other numbers are counts and limits, from 1."""
 
 _log = get_logger(__name__)
 
@@ -71,7 +90,7 @@ class Memory:
     def number(self, name: str) -> int | None:
         """The value where it is an integer; ``None`` otherwise."""
         value = self.get(name)
-        return value if isinstance(value, int) else None
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
 
     def put(self, name: str, value: int | str, for_seconds: float) -> None:
         """Keep a value for so many seconds, at most 30 days."""
@@ -88,11 +107,12 @@ class Memory:
         What looks like a limit may be a bad minute of the endpoint, and each request that keeps to it
         costs others; to find that it holds costs one that is refused.
         """
-        times = self.number(_TIMES_MET + name) or 0
+        times = min(max(self.number(_TIMES_MET + name) or 0, 0), _MOST_TIMES)
         if self.get(name) is None:
             times += 1
             self.put(_TIMES_MET + name, times, 7 * DAY_SECONDS)
-        self.put(name, value, min(FIRST_LIMIT_SECONDS * _LIMIT_GROWTH ** (times - 1), longest_seconds))
+        seconds = FIRST_LIMIT_SECONDS * _LIMIT_GROWTH ** (max(times, 1) - 1)
+        self.put(name, value, min(seconds, longest_seconds))
 
     def forget(self, name: str) -> None:
         """Drop a value, known or not."""
@@ -299,9 +319,16 @@ def _entries(kept: dict[str, Any]) -> dict[str, tuple[int | str, float]]:
     entries: dict[str, tuple[int | str, float]] = {}
     for name, entry in kept.items():
         match entry:
-            case [int() | str() as value, int() | float() as ends] if not isinstance(value, bool):
+            case [int() | str() as value, int() | float() as ends] if _is_sensible(name, value):
                 if math.isfinite(ends):
                     entries[name] = (value, ends)
             case _:
                 continue
     return entries
+
+
+def _is_sensible(name: str, value: int | str) -> bool:
+    """Whether a value may have been learnt; one that was not would spoil every read until it ends."""
+    if isinstance(value, str):
+        return len(value) <= LONGEST_TEXT
+    return not isinstance(value, bool) and value in _SENSIBLE.get(name, range(1, _LARGEST))

@@ -75,7 +75,7 @@ class Pool:
     @property
     def floor(self) -> int:
         """The block answered last as the latest: none before it is answered as that again."""
-        return self._heads.floor
+        return self._heads.least
 
     @floor.setter
     def floor(self, number: int) -> None:
@@ -113,13 +113,17 @@ class Pool:
             answer, endpoint = await race.result(endpoints)
         except UpstreamError as error:
             error.requests = race.requests
+            if block is None and error.code == "stale_head":
+                self._heads.missed()
             raise
         finally:
-            if block is not None:
+            depth = self._depth(block)
+            if depth is not None:
                 for refusing in race.without_history:
-                    refusing.refused_state(self._depth(block))
-        if block is not None:
-            endpoint.served_state(self._depth(block))
+                    refusing.refused_state(depth)
+        depth = self._depth(block)
+        if depth is not None:
+            endpoint.served_state(depth)
         return answer
 
     async def probe(self, operation: Callable[[Session], Awaitable[object]], deadline: float) -> None:
@@ -225,7 +229,7 @@ class Pool:
         if block is None:
             return found
         depth = self._depth(block)
-        able = [endpoint for endpoint in found if not endpoint.lacks_history(depth)]
+        able = [endpoint for endpoint in found if depth is None or not endpoint.lacks_history(depth)]
         if not able:
             raise UpstreamError(
                 "No endpoint has the state of that block any more.",
@@ -234,7 +238,10 @@ class Pool:
             )
         return [endpoint for endpoint in able if not endpoint.is_before(block)] or able
 
-    def _depth(self, block: int) -> int:
+    def _depth(self, block: int | None) -> int | None:
+        """How many blocks before the best head; ``None`` while no head is known, or for no certain block."""
+        if block is None or not self.best_head:
+            return None
         return max(0, self.best_head - block)
 
     def _all_resting(self) -> UpstreamError:
