@@ -14,6 +14,10 @@ means an asset only
 3. or if one token of the network alone has that symbol, with confidence ``high`` and a CoinGecko id taken
    from the address, and that id is the one that the symbol has everywhere.
 
+On a network that is no rollup a bridged copy is worth what its bridge still holds, whatever the original's
+feed says: there a feed speaks for coins, and for tokens in ``ISSUED_THERE``. On a rollup it may speak for a
+copy by the rule ``rollup_bridge`` of ``core/following.py``.
+
 Of several feeds for an asset the one in dollars is kept.
 """
 
@@ -57,6 +61,16 @@ AMBIGUOUS = frozenset({"MUSD"})
 STANDS_FOR = frozenset({"EUR", "GBP", "JPY", "CHF", "XAU", "XAG", "BTC"})
 """Bases that a token only promises to follow."""
 SHUT_DOWN = frozenset({"fantom"})
+
+ISSUED_THERE = {
+    "avalanche": frozenset({"AUSD", "BEAM", "EURC", "JOE", "QI", "SOLVBTC", "TUSD", "USDC", "USDT", "XAVA"}),
+    "bsc": frozenset({"BSW", "C98", "CAKE", "FDUSD", "GMT", "TUSD", "USD1", "VAI", "XVS"}),
+    "fantom": frozenset(),
+    "gnosis": frozenset(),
+    "polygon": frozenset({"MIMATIC", "USDC"}),
+    "sonic": frozenset(),
+}
+"""Bases of pairs whose token its own issuer gives out on a network that is no rollup."""
 
 HOUR, DAY = 3_600, 86_400
 QUICK_NETWORKS = frozenset({"ethereum", "optimism", "base", "polygon", "bsc"})
@@ -142,15 +156,16 @@ def assets_of(
 ) -> list[str]:
     """The ids that a feed speaks for, by the rules at the top."""
     base = pair.split("/", maxsplit=1)[0]
+    speaks_for_tokens = slug not in ISSUED_THERE or base.upper() in ISSUED_THERE[slug]
     found: list[str] = []
     coin = COINS_ON.get((slug, base)) or COINS.get(base) or FIAT.get(base)
     if coin:
         found.append(coin)
         if coin == network.native.priced_as and network.wrapped_native:
             found.append(_token_id(network, network.wrapped_native))
-    if base not in STANDS_FOR:
+    if base not in STANDS_FOR and speaks_for_tokens:
         found += [_token_id(network, token) for token in facts.priced_by_aave.get((slug, proxy.lower()), ())]
-    if base not in AMBIGUOUS and not coin:
+    if base not in AMBIGUOUS and not coin and speaks_for_tokens:
         same = [token for token in facts.tokens[slug] if token["symbol"].upper() == base.upper()]
         if len(same) == 1 and is_sure(same[0]) and same[0]["coingecko_id"] == ids.get(base.upper()):
             found.append(_token_id(network, same[0]["address"]))

@@ -22,7 +22,7 @@ def test_the_operators_facts_win_and_a_shipped_token_stays_verified():
     ethereum = load_tokens(NETWORKS, shipped=True, extra_lists=[("mine.json", token_list(ours))])["ethereum"]
     usdc = _by_address(ethereum)[USDC]
     assert (usdc.symbol, usdc.name, usdc.decimals, usdc.trust) == ("USDC-ours", "Our name", 7, "verified")
-    assert usdc.price_ids == {"coingecko": "ours", "coinpaprika": "usdc-usd-coin"}
+    assert usdc.price_ids == {"coingecko_hint": "ours", "coinpaprika": "usdc-usd-coin"}
     assert usdc.logo_uri is not None, "what the operator does not say stays"
     assert len(ethereum) == 178
 
@@ -87,3 +87,18 @@ def test_a_mirror_that_the_operator_names_leaves_the_shipped_list_too():
     without = dataclasses.replace(polygon, mirrors=(*polygon.mirrors, polygon.wrapped_native))
     tokens = load_tokens({polygon.slug: without}, shipped=True)["polygon"]
     assert polygon.wrapped_native not in _by_address(tokens)
+
+
+def test_a_hint_that_says_what_is_confirmed_changes_nothing():
+    ours = token(extensions={"coingeckoId": "usd-coin"})
+    tokens = load_tokens(NETWORKS, shipped=True, extra_lists=[("mine.json", token_list(ours))])
+    assert _by_address(tokens["ethereum"])[USDC].price_ids["coingecko"] == "usd-coin"
+
+
+def test_an_id_that_two_tokens_of_a_network_have_is_a_hint_for_both():
+    of_both = {"coingeckoId": "usd-coin", "coingeckoIdFrom": "platform"}
+    pair = token_list(token(extensions=of_both), token(address=DAI, extensions=of_both))
+    tokens = load_tokens(NETWORKS, shipped=False, extra_lists=[("mine.json", pair)])["ethereum"]
+    assert [asset.price_ids for asset in tokens] == [{"coingecko_hint": "usd-coin"}] * 2
+    for asset in load_tokens(NETWORKS, shipped=True)["polygon"]:
+        assert asset.price_ids.get("coingecko") != "usd-coin"

@@ -31,7 +31,13 @@ def test_a_token_is_read_with_all_that_the_list_says_of_it():
     entry = token(
         logoURI="https://logos.example/usdc.png",
         tags=["stablecoin"],
-        extensions={"coingeckoId": "usd-coin", "coinpaprikaId": "usdc", "note": "Ours", "vendor": {"a": 1}},
+        extensions={
+            "coingeckoId": "usd-coin",
+            "coingeckoIdFrom": "platform",
+            "coinpaprikaId": "usdc",
+            "note": "Ours",
+            "vendor": {"a": 1},
+        },
     )
     (asset,) = read_token_list(token_list(entry), "mine.json", NETWORKS).tokens
     assert asset.asset_id == f"eip155:1/erc20:{USDC}"
@@ -52,8 +58,9 @@ def test_one_case_is_an_address_without_a_checksum_and_goes_out_with_one(written
     assert asset.contract_address == USDC
 
 
-def test_a_coingecko_id_that_is_not_of_this_address_is_only_a_hint():
-    extensions = {"coingeckoId": "tether", "coingeckoIdFrom": "logo"}
+@pytest.mark.parametrize("told", [{"coingeckoIdFrom": "logo"}, {}])
+def test_a_coingecko_id_that_is_not_of_this_address_is_only_a_hint(told):
+    extensions = {"coingeckoId": "tether", **told}
     (asset,) = read_token_list(token_list(token(extensions=extensions)), "mine.json", NETWORKS).tokens
     assert asset.price_ids == {"coingecko_hint": "tether"}
 

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balance_tracker.core.amounts import decimal_or_none, exact_sum, quotient, value_change, value_of
+from balance_tracker.core.amounts import (
+    decimal_or_none,
+    exact_sum,
+    quotient,
+    relative_change,
+    value_change,
+    value_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -91,3 +98,10 @@ def test_a_sum_has_all_its_digits(amounts: list[Decimal]) -> None:
 def test_nothing_is_divided_by_nothing() -> None:
     with pytest.raises(ValueError, match="above zero"):
         quotient(Decimal(1), Decimal(0))
+
+
+@pytest.mark.parametrize("change", ["-0." + "9" * 34, "1E+99", "-1", "NaN", "Infinity"])
+def test_a_change_that_nothing_makes_is_not_known(change: str) -> None:
+    assert value_change(Decimal(100), Decimal(change)) is None
+    assert relative_change(Decimal(change), Decimal("0.1")) is None
+    assert relative_change(Decimal("0.1"), Decimal(change)) is None

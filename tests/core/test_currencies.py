@@ -1,5 +1,6 @@
 """Prices in other moneys."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -62,3 +63,12 @@ def test_a_coin_is_one_of_itself() -> None:
 def test_moneys_are_not_mixed_up() -> None:
     with pytest.raises(ValueError, match="eur"):
         convert(ETHER, convert(ETHER, EURO, "eur"), "eth")
+
+
+@pytest.mark.parametrize("change", ["-0." + "9" * 34, "1E+99", "-1", "NaN", "0." + "0" * 60 + "1"])
+def test_no_day_s_change_however_absurd_stops_a_conversion(change: str) -> None:
+    odd = decided(quote("2200", change_24h=Decimal(change)))
+    odd = replace(odd, change_24h=Decimal(change))
+    for price, by in ((odd, EURO), (ETHER, replace(odd, asset_id=EUR))):
+        converted = convert(price, by, "eur").change_24h
+        assert converted is None or abs(converted) < 10

@@ -139,9 +139,33 @@ def test_a_jump_that_one_family_tells_is_held() -> None:
     assert again.confidence == price.confidence
 
 
-def test_two_sources_of_one_family_do_not_confirm_a_jump() -> None:
-    price = decided(quote("160", source="a"), quote("160", source="b"), last=earlier("100"))
+def test_two_sources_of_one_family_do_not_confirm_a_jump_against_an_agreed_price() -> None:
+    last = earlier("100", "aggregator", "oracle")
+    price = decided(quote("160", source="a"), quote("160", source="b"), last=last)
     assert price.status is PriceStatus.SUSPECT
+
+
+def test_a_source_that_changes_its_own_mind_confirms_nothing() -> None:
+    assert decided(quote("160"), last=earlier("100")).status is PriceStatus.SUSPECT
+
+
+def test_what_one_source_said_first_is_no_shield_against_others() -> None:
+    liar = earlier("1000", "oracle")
+    honest = [quote("100", source="a"), quote("101", source="b")]
+    price = decided(*honest, quote("1000", "oracle"), last=liar)
+    assert (price.amount, price.status) == (Decimal(101), PriceStatus.DISPUTED)
+    assert decided(*honest, last=liar).amount == 100
+    against_one = decided(quote("100", source="a"), quote("1000", "oracle"), last=liar)
+    assert (against_one.amount, against_one.status) == (Decimal(100), PriceStatus.DISPUTED)
+
+
+def test_a_price_of_two_sources_of_a_family_is_held_against_one_other() -> None:
+    quotes = [quote("100", source=name, age=timedelta(minutes=10)) for name in ("a", "b")]
+    last = decide(quotes, NOW)
+    assert last is not None
+    assert decided(quote("1000", source="c"), last=last).status is PriceStatus.SUSPECT
+    others = [quote("1000", source=name) for name in ("c", "d")]
+    assert decided(*others, last=last).amount == 1000
 
 
 @pytest.mark.parametrize("amounts", [("160", "155"), ("60", "62"), ("1", "1.01"), ("151", "149")])
@@ -164,7 +188,64 @@ def test_a_move_within_the_limit_is_no_jump(amount: str, status: str) -> None:
 def test_a_jump_is_held_only_as_long_as_the_last_price_is_recent() -> None:
     assert decided(quote("300"), last=earlier("100", age=2 * HOUR)).status is PriceStatus.SUSPECT
     price = decided(quote("300"), last=earlier("100", age=2 * HOUR + timedelta(seconds=1)))
-    assert (price.amount, price.status) == (Decimal(300), PriceStatus.SINGLE)
+    assert (price.amount, price.status) == (Decimal(300), PriceStatus.DISPUTED)
+
+
+def anchored(amount: str, last: Price, anchor: Price) -> Price:
+    price = decide([quote(amount)], NOW, last, anchor=anchor)
+    assert price is not None
+    return price
+
+
+def test_a_jump_that_was_held_in_its_time_is_disputed_as_long_as_the_anchor_counts() -> None:
+    anchor = earlier("100", "aggregator", "oracle", age=3 * HOUR)
+    price = anchored("301", earlier("300"), anchor)
+    assert (price.amount, price.status) == (Decimal(301), PriceStatus.DISPUTED)
+    assert anchored("120", earlier("120"), anchor).status is PriceStatus.SINGLE
+    confirmed = decide([quote("301"), quote("302", "oracle")], NOW, earlier("300"), anchor=anchor)
+    assert confirmed is not None
+    assert confirmed.status is PriceStatus.AGREED
+
+
+def test_many_small_steps_are_a_jump_too() -> None:
+    anchor = earlier("100", "aggregator", "oracle", age=HOUR)
+    held = anchored("200", earlier("149"), anchor)
+    assert (held.amount, held.status) == (Decimal(149), PriceStatus.SUSPECT)
+
+
+def rate(*quotes: Quote) -> Price:
+    price = decide(quotes, NOW, as_rate=True)
+    assert price is not None
+    return price
+
+
+def test_of_two_rates_the_higher_counts_since_it_gives_the_lower_value() -> None:
+    price = rate(quote("0.000001"), quote("1.10", "oracle"))
+    assert (price.amount, price.status) == (Decimal("1.10"), PriceStatus.DISPUTED)
+    assert rate(quote("1.10"), quote("1.11", "oracle")).amount == Decimal("1.11")
+    old = quote("1.10", source="old", age=2 * HOUR)
+    assert rate(quote("0.000001", source="new"), old).amount == Decimal("1.10")
+
+
+@given(usable_quotes(at_least=3), st.data())
+def test_whatever_one_of_three_says_a_rate_stays_within_what_the_others_say(
+    quotes: list[Quote], data: st.DataObject
+) -> None:
+    liar = data.draw(st.sampled_from(quotes))
+    honest = [one for one in quotes if one is not liar]
+    price = rate(*honest, data.draw(lies(liar.source)))
+    assert min(one.amount for one in honest) <= price.amount <= max(one.amount for one in honest)
+
+
+@given(usable_quotes(at_least=3), st.data())
+def test_no_minority_of_sources_lowers_a_rate_below_what_the_others_say(
+    quotes: list[Quote], data: st.DataObject
+) -> None:
+    count = data.draw(st.integers(1, (len(quotes) - 1) // 2))
+    liars = data.draw(st.permutations(quotes))[:count]
+    honest = [one for one in quotes if one not in liars]
+    told = [replace(one, amount=data.draw(amounts)) for one in liars]
+    assert rate(*honest, *told).amount >= min(one.amount for one in honest)
 
 
 def test_a_last_price_of_an_old_reading_is_held_too_but_none_of_yesterday() -> None:

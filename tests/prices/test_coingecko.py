@@ -359,3 +359,11 @@ async def test_what_it_learnt_is_kept_over_a_restart(tmp_path: Path) -> None:
                 )
                 assert len(await source.quotes(assets, soon())) == 1
     assert [asked.query["contract_addresses"].count(",") for asked in api.asked] == [2, 0, 0]
+
+
+@pytest.mark.parametrize("odd", [b"null", b'{"usd":1e99999999999999999999,"last_updated_at":1}'])
+async def test_one_coin_that_is_null_or_absurd_loses_no_other(odd: bytes) -> None:
+    body = b'{"odd":' + odd + b',"bitcoin":{"usd":75000,"last_updated_at":%d}}' % AS_OF
+    async with web_api(lambda asked: Said(body)) as api, HttpClient() as http:
+        quotes = await keyless(http, api.url).quotes([coin("bitcoin"), coin("odd")], soon())
+    assert [quote.amount for quote in quotes] == [75000]

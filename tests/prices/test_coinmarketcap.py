@@ -216,3 +216,23 @@ async def test_it_keeps_no_history(tmp_path: Path) -> None:
 
 def test_each_shipped_network_has_a_name_there() -> None:
     assert len({name.casefold() for name in platforms("coinmarketcap").values()}) == len(NETWORKS)
+
+
+async def test_a_map_that_was_cut_off_goes_on_where_it_ended(tmp_path: Path) -> None:
+    page = [{"id": number, "platform": None} for number in range(1, 5_001)]
+    fails = [True]
+
+    def answer(asked: Asked) -> Said:
+        if not asked.path.endswith("/map"):
+            return Said({"status": {"error_code": 400, "error_message": "unknown"}}, 400)
+        if asked.query["start"] == "1":
+            return Said({"status": {"error_code": 0}, "data": page})
+        return Said(b"", 503) if fails[0] else Said({"status": {"error_code": 0}, "data": []})
+
+    async with web_api(answer) as api, HttpClient() as http:
+        with pytest.raises(UpstreamError):
+            await opened(http, api.url, tmp_path).quotes([token("ethereum", USDC)], soon())
+        fails[0] = False
+        assert await opened(http, api.url, tmp_path).quotes([token("ethereum", USDC)], soon()) == []
+    starts = [asked.query["start"] for asked in api.asked if asked.path.endswith("/map")]
+    assert starts == ["1", "5001", "5001"]

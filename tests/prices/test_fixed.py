@@ -76,6 +76,9 @@ async def test_json_is_read_to_the_digit_too(tmp_path: Path) -> None:
         ("[same_as]\n'eip155:1/slip44:60' = 'eip155:2/slip44:60'", "has none in"),
         ("wrapped_as_native = 'yes'", "neither true nor false"),
         ("[usd", "can't be read"),
+        ("[usd]\n'eip155:1/slip44:60' = 1e13", "is not from"),
+        ("[usd]\n'eip155:1/slip44:60' = '0.0000000000000000000000000000001'", "is not from"),
+        ("[usd]\n'eip155:1/slip44:60' = 1e99999999999999999999", "can't be read"),
     ],
 )
 def test_a_wrong_file_is_named_with_the_reason(tmp_path: Path, text: str, reason: str) -> None:
@@ -87,3 +90,19 @@ def test_a_wrong_file_is_named_with_the_reason(tmp_path: Path, text: str, reason
 def test_a_missing_file_is_named_too(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="can't be read"):
         read_fixed_prices(tmp_path / "none.toml")
+
+
+def test_an_exponent_that_no_number_has_is_a_wrong_file_in_json_too(tmp_path: Path) -> None:
+    text = '{"usd": {"eip155:1/slip44:60": 1e99999999999999999999}}'
+    with pytest.raises(ConfigurationError, match="can't be read"):
+        read_fixed_prices(written(tmp_path, text, "prices.json"))
+
+
+@pytest.mark.parametrize("table", ["[usd]\n'{0}' = 5", "[usd]\n'{1}' = 5\n[same_as]\n'{0}' = '{1}'"])
+def test_a_price_for_the_ether_of_one_rollup_is_refused_with_the_id_to_use(
+    tmp_path: Path, table: str
+) -> None:
+    text = table.format("eip155:10/slip44:60", "eip155:1/slip44:60")
+    with pytest.raises(ConfigurationError, match="eip155:10/slip44:60") as caught:
+        read_fixed_prices(written(tmp_path, text), NETWORKS.values())
+    assert "eip155:1/slip44:60" in (caught.value.hint or "")

@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -78,14 +78,14 @@ async def test_only_what_is_missing_is_fetched_and_joined_without_holes(tmp_path
     assert len(source.spans) == 2
 
 
-async def test_the_source_with_most_points_leads_and_others_fill_its_holes(tmp_path: Path) -> None:
+async def test_each_interval_is_joined_from_all_that_have_a_point_in_it(tmp_path: Path) -> None:
     full = points("coingecko", MORNING, 5, first=200)
     leader = ScriptedSource("coingecko", points={ETH: [full[0], full[1], full[4]]})
     other = ScriptedSource("defillama", points={ETH: points("defillama", MORNING + HOUR, 2)})
     found = await Archive(tmp_path, [other, leader]).ask()
     assert [(point.source, int(point.amount)) for point in found.points] == [
         ("coingecko", 200),
-        ("coingecko", 201),
+        ("coingecko+defillama", 100),
         ("defillama", 101),
         ("coingecko", 204),
     ]
@@ -277,3 +277,76 @@ async def test_files_and_points_are_bounded(tmp_path: Path) -> None:
     kept = await PriceHistoryFiles(tmp_path).load(ETH, "5m")
     assert kept.points == many[10:]
     assert kept.fetched == (Span(first + 3000, last + 300),)
+
+
+async def test_a_liar_with_most_points_does_not_own_the_series(tmp_path: Path) -> None:
+    liar = ScriptedSource("defillama", points={ETH: points("defillama", MORNING, 5, first=10**9)})
+    honest = [
+        ScriptedSource("coingecko", points={ETH: points("coingecko", MORNING, 4)}),
+        ScriptedSource("chainlink", "oracle", points={ETH: points("chainlink", MORNING, 4, first=101)}),
+    ]
+    found = await Archive(tmp_path, [liar, *honest]).ask()
+    assert amounts(found)[:4] == [101, 102, 103, 104]
+    assert {point.source for point in found.points[:4]} == {"chainlink+coingecko+defillama"}
+    assert found.points[4].source == "defillama"
+
+
+async def test_a_rate_that_is_too_low_at_one_of_two_sources_does_not_overstate_a_series(
+    tmp_path: Path,
+) -> None:
+    liar = ScriptedSource("a", points={EUR: points("a", MORNING, 5, first=1)})
+    honest = ScriptedSource(
+        "b", points={ETH: points("b", MORNING, 5, first=1000), EUR: points("b", MORNING, 5, first=10)}
+    )
+    found = await Archive(tmp_path, [liar, honest]).ask(currency="eur")
+    assert found.points[0].amount == 100
+
+
+async def test_a_point_of_more_sources_takes_the_place_of_a_lonely_one(tmp_path: Path) -> None:
+    late = ScriptedSource("chainlink", "oracle", error=refused())
+    sources = [late, ScriptedSource("coingecko", points={ETH: points("coingecko", MORNING, 5, first=900)})]
+    archive = Archive(tmp_path, sources)
+    assert amounts(await archive.ask())[0] == 900
+    late.error = None
+    late.points = {ETH: points("chainlink", MORNING, 5)}
+    assert (await archive.ask()).points[0].source == "chainlink+coingecko"
+
+
+async def test_the_interval_under_way_is_asked_for_once_in_the_time_that_a_price_is_fresh(
+    tmp_path: Path,
+) -> None:
+    now = [NOW + timedelta(minutes=20)]
+    source = ScriptedSource(points={ETH: points("coingecko", MORNING, 6)})
+    history = PriceHistory([source], PriceHistoryFiles(tmp_path), under_way_seconds=300, now=lambda: now[0])
+
+    async def ask() -> list[int]:
+        deadline = asyncio.get_running_loop().time() + 1
+        return amounts(await history.history(ETHER, MORNING, now[0], "1h", currency="usd", deadline=deadline))
+
+    for _ in range(5):
+        assert await ask() == [100, 101, 102, 103, 104, 105]
+    assert len(source.asked) == 1
+    now[0] += timedelta(seconds=301)
+    source.points = {ETH: points("coingecko", NOW, 1, first=900)}
+    assert (await ask())[-1] == 900
+    assert len(source.asked) == 2
+
+
+async def test_what_is_kept_in_memory_is_bounded_by_points(tmp_path: Path) -> None:
+    store = PriceHistoryFiles(tmp_path, most_points_in_memory=100)
+    for number in range(10):
+        series = PriceSeries(tuple(points("coingecko", MORNING, 30)))
+        await store.keep(AssetId(f"eip155:1/slip44:{number}"), "1h", series)
+    await store.keep(ETH, "1h", PriceSeries(tuple(points("coingecko", MORNING, 101))))
+    assert sum(len(series.points) for series in store._known.values()) <= 100
+    assert store._points == sum(len(series.points) for series in store._known.values())
+    assert len((await store.load(ETH, "1h")).points) == 101
+
+
+@pytest.mark.parametrize("until", [0, 86_400])
+async def test_a_time_before_anything_had_a_price_asks_nobody(tmp_path: Path, until: int) -> None:
+    source = ScriptedSource()
+    end = datetime.fromtimestamp(until, UTC)
+    with pytest.raises(InputError, match="before anything had a price"):
+        await Archive(tmp_path, [source]).ask(end - 100 * HOUR, end)
+    assert source.asked == []

@@ -4,7 +4,8 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from decimal import Decimal
+from datetime import timedelta
+from decimal import Decimal, InvalidOperation
 
 import pytest
 from tests.fakes.prices import ScriptedSource
@@ -12,9 +13,11 @@ from tests.fakes.readers import BASE, DAI, ETHEREUM, USDC, refused, token
 from tests.fakes.service import NOW, Clock
 
 from balance_tracker.core.assets import Asset, native_asset
+from balance_tracker.core.currencies import convert
 from balance_tracker.core.ids import Address, AssetId
 from balance_tracker.core.prices import Currency, Price, PriceStatus
 from balance_tracker.ports import PriceSource
+from balance_tracker.services import pricing
 from balance_tracker.services.pricing import PriceService
 from balance_tracker.telemetry.metrics import METRICS
 
@@ -322,3 +325,123 @@ async def test_what_became_of_quotes_is_counted_by_source() -> None:
     async with desk(source) as prices:
         await prices.ask(ETHER, SAI)
     assert (count("used"), count("unusable")) == (1, 1)
+
+
+ABSURD = "-0." + "9" * 34
+
+
+async def test_an_absurd_change_of_a_rate_costs_the_change_and_no_price() -> None:
+    amounts = {ETH: "2000", DOLLAR.asset_id: "1"}
+    gecko = ScriptedSource("coingecko", amounts=amounts, changes={ETH: ABSURD, DOLLAR.asset_id: "0.001"})
+    async with desk(gecko) as prices:
+        found = await prices.ask(DOLLAR, ETHER, currency="eth")
+    assert (found[DOLLAR.asset_id].amount, found[ETH].amount) == (Decimal("0.0005"), 1)
+    assert found[DOLLAR.asset_id].change_24h is None
+
+
+async def test_one_price_that_can_not_be_converted_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaking(price: Price, rate: Price, currency: Currency) -> Price:
+        if price.asset_id == SAI.asset_id:
+            raise InvalidOperation
+        return convert(price, rate, currency)
+
+    monkeypatch.setattr(pricing, "convert", breaking)
+    source = ScriptedSource(amounts={ETH: "2000", SAI.asset_id: "1", EUR: "1.25"})
+    async with desk(source) as prices:
+        assert list(await prices.ask(ETHER, SAI, currency="eur")) == [ETH]
+
+
+async def test_a_rate_that_one_of_two_sources_says_too_low_is_disputed_and_overstates_nothing() -> None:
+    liar = ScriptedSource("coingecko", amounts={EUR: "0.000001", ETH: "0.000001", DOLLAR.asset_id: "1"})
+    feed = ScriptedSource("chainlink", "oracle", amounts={EUR: "1.25", ETH: "2000", DOLLAR.asset_id: "1"})
+    async with desk(liar, feed) as prices:
+        in_euros = (await prices.ask(DOLLAR, currency="eur"))[DOLLAR.asset_id]
+        in_ether = (await prices.ask(DOLLAR, currency="eth"))[DOLLAR.asset_id]
+        held = (await prices.ask(ETHER))[ETH]
+    assert (in_euros.amount, in_euros.status) == (Decimal("0.8"), PriceStatus.DISPUTED)
+    assert (in_ether.amount, in_ether.status) == (Decimal("0.0005"), PriceStatus.DISPUTED)
+    assert held.amount == Decimal("0.000001")
+
+
+async def test_a_lone_liar_s_first_price_is_not_held_against_honest_sources() -> None:
+    liar = ScriptedSource("chainlink", "oracle", amounts={ETH: "1000"})
+    honest = [ScriptedSource(name, amounts={ETH: "100"}, error=refused()) for name in ("a", "b")]
+    async with desk(liar, *honest) as prices:
+        assert await prices.amount(ETHER) == "1000"
+        for source in honest:
+            source.error = None
+        prices.clock.now += 1000
+        price = (await prices.ask(ETHER))[ETH]
+    assert (price.amount, price.status) == (Decimal(100), PriceStatus.DISPUTED)
+
+
+async def test_a_jump_that_nobody_ever_confirms_says_so_after_the_time_it_was_held_for() -> None:
+    gecko = ScriptedSource("coingecko", amounts={ETH: "100"})
+    feed = ScriptedSource("chainlink", "oracle", amounts={ETH: "100"})
+    seen = []
+    async with desk(gecko, feed) as prices:
+        await prices.ask(ETHER)
+        gecko.amounts, feed.error = {ETH: "1000"}, refused()
+        for minutes in (20, 40, 41, 60):
+            prices.clock.now += minutes * 60
+            price = (await prices.ask(ETHER))[ETH]
+            seen.append((int(price.amount), price.status.value))
+        feed.error, feed.amounts = None, {ETH: "1000"}
+        prices.clock.now += 1000
+        seen.append((1000, (await prices.ask(ETHER))[ETH].status.value))
+    assert seen == [
+        (100, "suspect"),
+        (100, "suspect"),
+        (100, "suspect"),
+        (1000, "disputed"),
+        (1000, "agreed"),
+    ]
+
+
+async def test_small_steps_do_not_walk_past_the_last_price_that_was_agreed() -> None:
+    gecko = ScriptedSource("coingecko", amounts={ETH: "100"})
+    feed = ScriptedSource("chainlink", "oracle", amounts={ETH: "100"})
+    amount, statuses = Decimal(100), []
+    async with desk(gecko, feed) as prices:
+        await prices.ask(ETHER)
+        feed.error = refused()
+        for _ in range(6):
+            amount *= Decimal("1.4")
+            gecko.amounts = {ETH: str(amount)}
+            prices.clock.now += 1000
+            price = (await prices.ask(ETHER))[ETH]
+            statuses.append(price.status.value)
+    assert statuses == ["single", *["suspect"] * 5]
+    assert price.amount == 140
+
+
+async def test_a_round_that_the_deadline_cuts_is_less_sure() -> None:
+    quick = ScriptedSource("coingecko", amounts={ETH: "2000"})
+    slow = ScriptedSource("chainlink", "oracle", amounts={ETH: "2000"}, delay_seconds=0.1)
+    async with desk(quick, slow) as prices:
+        early = (await prices.ask(ETHER, seconds=0.02))[ETH]
+    async with desk(quick) as prices:
+        whole = (await prices.ask(ETHER))[ETH]
+    assert early.confidence == whole.confidence / 2
+
+
+async def test_the_day_that_a_last_price_is_given_for_begins_at_its_own_time() -> None:
+    source = ScriptedSource(family="oracle", amounts={ETH: "2000"}, as_of=NOW - timedelta(hours=20))
+    async with desk(source) as prices:
+        await prices.ask(ETHER)
+        source.error = refused()
+        prices.clock.now += 3 * 3600
+        assert (await prices.ask(ETHER))[ETH].stale
+        prices.clock.now += 3600 + 1
+        assert await prices.ask(ETHER) == {}
+
+
+async def test_contracts_that_nobody_prices_drive_out_no_prices() -> None:
+    strange = [token(ETHEREUM, Address(f"0x{number:040x}"), "T") for number in range(1, 60)]
+    source = ScriptedSource(amounts={ETH: "2000"})
+    async with desk(source, most_assets=20) as prices:
+        await prices.ask(ETHER)
+        await prices.ask(*strange)
+        source.asked.clear()
+        assert await prices.amount(ETHER) == "2000"
+    assert source.asked == []

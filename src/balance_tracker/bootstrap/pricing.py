@@ -122,7 +122,11 @@ async def open_pricing(
     every = (*sources.asked, *sources.last_resort)
     past = PastPrices(every, priced_as=coins(networks), clock=clock)
     stack.push_async_callback(past.close)
-    history = PriceHistory(every, PriceHistoryFiles(settings.data_dir / HISTORY_FOLDER))
+    history = PriceHistory(
+        every,
+        PriceHistoryFiles(settings.data_dir / HISTORY_FOLDER),
+        under_way_seconds=settings.price_ttl_seconds,
+    )
     return Pricing(current, past, history, every)
 
 

@@ -23,7 +23,9 @@ from balance_tracker.core.ids import AssetId
 from balance_tracker.core.prices import Interval, PricePoint, PriceSeries, Span
 from balance_tracker.telemetry.logging import get_logger
 
-MOST_SERIES_IN_MEMORY = 64
+MOST_SERIES_IN_MEMORY = 256
+MOST_POINTS_IN_MEMORY = 500_000
+"""Of all series together: a point takes about 300 bytes."""
 MOST_FILES = 4096
 MOST_POINTS = 50_000
 """Of one series; the oldest go first."""
@@ -43,20 +45,32 @@ class PriceHistoryFiles:
     Args:
         directory: Made when the first series is kept.
         most_files: How many there may be before those written longest ago go.
+        most_points_in_memory: How many points of all series are kept there; those used longest ago go.
     """
 
-    def __init__(self, directory: Path, *, most_files: int = MOST_FILES) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        most_files: int = MOST_FILES,
+        most_points_in_memory: int = MOST_POINTS_IN_MEMORY,
+    ) -> None:
         self._directory = directory
         self._most_files = most_files
+        self._most_points = most_points_in_memory
+        self._points = 0
         self._known: OrderedDict[_Key, PriceSeries] = OrderedDict()
 
     async def load(self, asset_id: AssetId, interval: Interval) -> PriceSeries:
         """What is kept; see :meth:`balance_tracker.ports.PriceHistoryStore.load`."""
         key = (asset_id, interval)
-        if key not in self._known:
-            self._remember(key, await asyncio.to_thread(self._read, key))
-        self._known.move_to_end(key)
-        return self._known[key]
+        series = self._known.get(key)
+        if series is None:
+            series = await asyncio.to_thread(self._read, key)
+            self._remember(key, series)
+        else:
+            self._known.move_to_end(key)
+        return series
 
     async def keep(self, asset_id: AssetId, interval: Interval, series: PriceSeries) -> None:
         """Keep a series; see :meth:`balance_tracker.ports.PriceHistoryStore.keep`."""
@@ -65,10 +79,13 @@ class PriceHistoryFiles:
         await asyncio.to_thread(self._write, (asset_id, interval), series)
 
     def _remember(self, key: _Key, series: PriceSeries) -> None:
+        """Keep a series in memory, within the room for points; one that is too long for it is not."""
+        before = self._known.pop(key, None)
+        self._points += len(series.points) - (0 if before is None else len(before.points))
         self._known[key] = series
-        self._known.move_to_end(key)
-        while len(self._known) > MOST_SERIES_IN_MEMORY:
-            self._known.popitem(last=False)
+        while self._known and (len(self._known) > MOST_SERIES_IN_MEMORY or self._points > self._most_points):
+            _, dropped = self._known.popitem(last=False)
+            self._points -= len(dropped.points)
 
     def _path(self, key: _Key) -> Path:
         digest = hashlib.sha256("\n".join(key).encode()).hexdigest()[:40]

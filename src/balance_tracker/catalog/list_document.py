@@ -54,7 +54,7 @@ def _extensions(token: Asset) -> dict[str, str]:
     ids = token.price_ids
     found = {
         "coingeckoId": ids.get("coingecko") or ids.get(HINT),
-        "coingeckoIdFrom": "list" if HINT in ids and "coingecko" not in ids else None,
+        "coingeckoIdFrom": "platform" if "coingecko" in ids else "list" if HINT in ids else None,
         "coinpaprikaId": ids.get("coinpaprika"),
         "confidence": token.confidence,
         "note": token.note,

@@ -21,7 +21,8 @@ SOLANA_LIST_CHAIN_ID = 101
 """What lists write for Solana, which has no EIP-155 id."""
 
 HINT = "coingecko_hint"
-"""Key in ``Asset.price_ids`` of a CoinGecko id that nobody confirmed for this very address."""
+"""Key in ``Asset.price_ids`` of a CoinGecko id that nobody confirmed for this very address: no source is
+asked by it. Only ``coingeckoIdFrom`` = ``platform`` confirms one: it was looked up by the address."""
 
 _LIST_KEYS = frozenset(
     {"$schema", "name", "timestamp", "version", "tokens", "tokenMap", "keywords", "tags", "logoURI"}
@@ -129,7 +130,7 @@ def _asset(token: Section, network: Network, address: Address, trust: Trust) -> 
 def _price_ids(extensions: Section) -> dict[str, str]:
     ids: dict[str, str] = {}
     if "coingeckoId" in extensions:
-        confirmed = extensions.text_or_none("coingeckoIdFrom") in (None, "platform")
+        confirmed = extensions.text_or_none("coingeckoIdFrom") == "platform"
         ids["coingecko" if confirmed else HINT] = extensions.text("coingeckoId")
     if "coinpaprikaId" in extensions:
         ids["coinpaprika"] = extensions.text("coinpaprikaId")

@@ -1,12 +1,13 @@
 """The tracked tokens of every network: shipped lists, and the operator's merged over them."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 from balance_tracker.catalog.local_files import read_bounded
-from balance_tracker.catalog.token_list import MAX_LIST_BYTES, read_token_list
+from balance_tracker.catalog.token_list import HINT, MAX_LIST_BYTES, read_token_list
 from balance_tracker.core.assets import Asset
 from balance_tracker.core.ids import AssetId, Slug
 from balance_tracker.core.networks import Network
@@ -38,7 +39,7 @@ def load_tokens(
     for source in extra_lists:
         origin, document = source if isinstance(source, tuple) else read_local_list(source)
         _merge(found, read_token_list(document, origin, networks).tokens)
-    return {slug: tuple(tokens.values()) for slug, tokens in found.items()}
+    return {slug: tuple(_unshared(tokens.values())) for slug, tokens in found.items()}
 
 
 def shipped_tokens(network: Network) -> tuple[Asset, ...]:
@@ -86,7 +87,25 @@ def _merge(found: Mapping[Slug, dict[AssetId, Asset]], tokens: Iterable[Asset]) 
         of_network[token.asset_id] = token if known is None else merge_token(known, token)
 
 
+def _unshared(tokens: Iterable[Asset]) -> Iterable[Asset]:
+    """The tokens of a network; a CoinGecko id that two of them have is of one at most, so it is a hint.
+
+    Both are then asked for by their contracts.
+    """
+    listed = list(tokens)
+    counts = Counter(token.price_ids["coingecko"] for token in listed if "coingecko" in token.price_ids)
+    for token in listed:
+        coin = token.price_ids.get("coingecko")
+        if coin is None or counts[coin] < 2:
+            yield token
+        else:
+            others = {key: value for key, value in token.price_ids.items() if key != "coingecko"}
+            yield replace(token, price_ids={**others, HINT: coin})
+
+
 def _merged_ids(known: Mapping[str, str], over: Mapping[str, str]) -> dict[str, str]:
-    """Both, the later first; a new CoinGecko id drops the older one, confirmed or not."""
+    """Both, the later first; a new CoinGecko id drops the older one, but a hint none that it agrees with."""
+    if HINT in over and over[HINT] == known.get("coingecko"):
+        over = {key: value for key, value in over.items() if key != HINT}
     services = {key.partition("_")[0] for key in over}
     return {key: value for key, value in known.items() if key.partition("_")[0] not in services} | dict(over)

@@ -112,6 +112,8 @@ def _note(holding: Holding) -> str:
         notes.append("delegated")
     if balance.ui_amount is not None:
         notes.append(f"shown as {balance.ui_amount}")
+        if holding.price is not None and holding.value is None:
+            notes.append("no value: the price may be for either amount")
     if holding.price is not None:
         notes += _price_notes(holding.price)
     return ", ".join(notes)

@@ -11,7 +11,8 @@ _DIGITS = 4
 def readable_value(value: Decimal, currency: str) -> str:
     """A value as money is written: rounded half to even to the decimals of its currency.
 
-    What is too small for that is shown as less than the smallest, and not as a zero.
+    What is too small for that is shown as less than the smallest, and not as a zero; nor is there a
+    minus zero.
 
     >>> readable_value(Decimal("1234.565"), "usd"), readable_value(Decimal("0.001"), "usd")
     ('1,234.56', '<0.01')
@@ -19,9 +20,10 @@ def readable_value(value: Decimal, currency: str) -> str:
     ('0.00', '1,234')
     """
     unit = Decimal(1).scaleb(-_DECIMALS.get(currency, _USUAL_DECIMALS))
-    if 0 < value < unit:
-        return f"<{unit:f}"
-    return f"{value.quantize(unit, ROUND_HALF_EVEN, _EXACT):,f}"
+    if 0 < abs(value) < unit:
+        return f"{'-' if value < 0 else ''}<{unit:f}"
+    rounded = value.quantize(unit, ROUND_HALF_EVEN, _EXACT)
+    return f"{rounded or abs(rounded):,f}"
 
 
 def readable_change(change: Decimal, currency: str) -> str:

@@ -13,6 +13,11 @@ _QUOTIENT = Context(prec=18)
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 _MOST_DIGITS = 100
 
+LOWEST_CHANGE = Decimal("-0.9999")
+HIGHEST_CHANGE = Decimal(1_000_000)
+"""No day's change is beyond these, as parts: what is would divide by next to nothing, or is no change."""
+_CHANGE_DIGITS = Decimal("1E-8")
+
 
 def to_amount(raw_amount: int, decimals: int) -> Decimal:
     """Scale an on-chain integer to whole units of its asset, exactly.
@@ -87,14 +92,36 @@ def value_change(value: Decimal | None, change: Decimal | None) -> Decimal | Non
 
     Args:
         value: Worth now, in any currency.
-        change: Part by which the price rose since (``0.01``: one percent), above -1.
+        change: Part by which the price rose since (``0.01``: one percent); see :func:`is_change`.
 
     >>> value_change(Decimal("110"), Decimal("0.1")), value_change(Decimal(5), None)
     (Decimal('10'), None)
     """
-    if value is None or change is None or change <= -1:
+    if value is None or change is None or not is_change(change):
         return None
     return _QUOTIENT.divide(_EXACT.multiply(value, change), _EXACT.add(1, change))
+
+
+def is_change(change: Decimal) -> bool:
+    """Whether a number can be a day's change, as a part: from -0.9999 to a million.
+
+    >>> is_change(Decimal("0.01")), is_change(Decimal("-0.99999")), is_change(Decimal("NaN"))
+    (True, False, False)
+    """
+    return change.is_finite() and LOWEST_CHANGE <= change <= HIGHEST_CHANGE
+
+
+def relative_change(change: Decimal | None, against: Decimal | None) -> Decimal | None:
+    """A day's change measured in something that changed too, to eight digits; ``None`` if not known.
+
+    >>> relative_change(Decimal("0.21"), Decimal("0.1")), relative_change(Decimal("0.1"), None)
+    (Decimal('0.10000000'), None)
+    """
+    if change is None or against is None or not (is_change(change) and is_change(against)):
+        return None
+    risen = quotient(_EXACT.add(1, change), _EXACT.add(1, against))
+    relative = _EXACT.subtract(risen, 1).quantize(_CHANGE_DIGITS, context=_EXACT)
+    return relative if is_change(relative) else None
 
 
 def exact_sum(amounts: Iterable[Decimal]) -> Decimal:

@@ -1,14 +1,14 @@
 """A price in another money: money for money, by prices decided in the same way."""
 
 from dataclasses import replace
-from decimal import Decimal
+from decimal import Context, Decimal
 
-from balance_tracker.core.amounts import quotient
+from balance_tracker.core.amounts import exact_sum, quotient, relative_change
 from balance_tracker.core.prices import Currency, Price, PriceStatus
 
 _WORST_LAST = (PriceStatus.AGREED, PriceStatus.SINGLE, PriceStatus.DISPUTED, PriceStatus.SUSPECT)
-_CHANGE_DIGITS = 8
-_CONFIDENCE_DIGITS = 4
+_EXACT = Context(prec=400)
+_CONFIDENCE_UNIT = Decimal("0.0001")
 
 
 def convert(price: Price, rate_price: Price, currency: Currency) -> Price:
@@ -35,20 +35,14 @@ def convert(price: Price, rate_price: Price, currency: Currency) -> Price:
         amount=quotient(price.amount, rate_price.amount),
         as_of=min(price.as_of, rate_price.as_of),
         sources=tuple(dict.fromkeys((*price.sources, *rate_price.sources))),
-        spread=price.spread + rate_price.spread,
-        confidence=round(price.confidence * rate_price.confidence, _CONFIDENCE_DIGITS),
+        spread=exact_sum((price.spread, rate_price.spread)),
+        confidence=_EXACT.multiply(price.confidence, rate_price.confidence).quantize(
+            _CONFIDENCE_UNIT, context=_EXACT
+        ),
         status=max(price.status, rate_price.status, key=_WORST_LAST.index),
         quotes=(*price.quotes, *rate_price.quotes),
         dropped=(*price.dropped, *rate_price.dropped),
-        change_24h=_change(price.change_24h, rate_price.change_24h),
+        change_24h=relative_change(price.change_24h, rate_price.change_24h),
         stale=price.stale or rate_price.stale,
         age_seconds=max(price.age_seconds, rate_price.age_seconds),
     )
-
-
-def _change(asset: Decimal | None, rate: Decimal | None) -> Decimal | None:
-    """The day's change in the other money, to eight digits; not known unless both are."""
-    if asset is None or rate is None or rate <= -1:
-        return None
-    relative = quotient(1 + asset, 1 + rate) - 1
-    return round(relative, _CHANGE_DIGITS)

@@ -25,19 +25,28 @@
 5. **Holding**. A price further than the limit from the last one, which quotes of at least two
    families do not confirm, is ``suspect``: the last price is given, with its own time and half of its
    confidence. A quote confirms a jump that lies nearer to the new price than to the last one.
-   Two hours after the last price was decided it is held no longer, nor once its quotes are a day old.
+   A last price that was not agreed is held only if fewer sources that did not stand for it confirm the
+   jump than stood for it: what one source said first is no shield against others.
+   The *anchor*, the last price that was agreed or held, is looked at as well: many small steps are
+   a jump too. Two hours after the last price was decided it is held no longer, nor once its quotes are a
+   day old; then the new price is given, and is ``disputed`` for as long as the anchor still counts.
+
+A **rate** divides what it is applied to, so there the lower value is by the higher figure: all of the
+above holds upside down, and of two sources the higher counts, fresh or not.
 
 The confidence of a price is the weighted mean of ``confidence x (1 + freshness) / 2`` over the quotes
 used, times 1 if agreed, 0.8 if single, 0.5 if disputed, divided by ``1 + spread``. The operator's own
 word has 1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Context, Decimal
 from fractions import Fraction
+from typing import Literal
 
+from balance_tracker.core.amounts import is_change
 from balance_tracker.core.prices import DroppedQuote, Price, PriceStatus, Quote
 from balance_tracker.core.screening import LONGEST_AGE, RULES, DropReason, Rules, screen
 from balance_tracker.core.weighing import STEPS, Weights, confidence_of, freshness, middles, weigh
@@ -45,7 +54,6 @@ from balance_tracker.core.weighing import STEPS, Weights, confidence_of, freshne
 _EXACT = Context(prec=400)
 _SPREAD_DIGITS = 8
 _CONFIDENCE_DIGITS = 4
-_HIGHEST_CHANGE = Decimal(1_000_000)
 _SURE = {
     PriceStatus.AGREED: Fraction(1),
     PriceStatus.SINGLE: Fraction(4, 5),
@@ -64,7 +72,13 @@ class _Verdict:
 
 
 def decide(
-    quotes: Sequence[Quote], now: datetime, last: Price | None = None, rules: Rules = RULES
+    quotes: Sequence[Quote],
+    now: datetime,
+    last: Price | None = None,
+    rules: Rules = RULES,
+    *,
+    anchor: Price | None = None,
+    as_rate: bool = False,
 ) -> Price | None:
     """Decide the price of one asset in US dollars; the rule is at the top of this file.
 
@@ -74,6 +88,8 @@ def decide(
         last: The last price decided for it, in US dollars, if one is known; its ``age_seconds`` tell
             how long ago that was, and for one that is held since it was first decided.
         rules: The thresholds.
+        anchor: The last one that was agreed, or that a jump was held against; as ``last``.
+        as_rate: Whether others are divided by it.
 
     Returns:
         The price, or ``None`` where no quote is usable: not known, which is not zero.
@@ -81,27 +97,40 @@ def decide(
     Raises:
         ValueError: Quotes or the last price are of another asset or another currency.
     """
-    _check_that_all_is_of_one_asset(quotes, last)
+    _check_that_all_is_of_one_asset(quotes, last, anchor)
     usable, dropped = screen(quotes, now, rules)
     if not usable:
         return None
     weights = weigh(usable, now, rules)
-    verdict = _vote(usable, weights, rules)
-    if last is not None and _must_be_held(verdict.amount, usable, last, now, rules):
-        return _held(last, usable, dropped)
+    if as_rate and len(usable) == 2:
+        weights = dict.fromkeys(weights, 1)
+    verdict = _vote(usable, weights, rules, as_rate=as_rate)
+    if usable[0].family != "fixed":
+        jump = _jump(
+            last, anchor, rules, lambda before: _is_unconfirmed(verdict.amount, usable, before, now, rules)
+        )
+        if jump == "held" and last is not None:
+            return _held(last, usable, dropped)
+        if jump is not None:
+            verdict = replace(verdict, status=PriceStatus.DISPUTED)
     return _price(verdict, dropped, weights, now, rules)
 
 
-def _check_that_all_is_of_one_asset(quotes: Sequence[Quote], last: Price | None) -> None:
-    ids = {quote.asset_id for quote in quotes} | ({last.asset_id} if last else set())
+def _check_that_all_is_of_one_asset(quotes: Sequence[Quote], *before: Price | None) -> None:
+    known = [price for price in before if price is not None]
+    ids = {quote.asset_id for quote in quotes} | {price.asset_id for price in known}
     if len(ids) > 1:
         raise ValueError(f"a price is decided for one asset, not for {', '.join(sorted(ids))}")
-    if last and last.currency != "usd":
-        raise ValueError(f"prices are decided in usd; the last one is in {last.currency}")
+    for price in known:
+        if price.currency != "usd":
+            raise ValueError(f"prices are decided in usd; the last one is in {price.currency}")
 
 
-def _vote(usable: Sequence[Quote], weights: Weights, rules: Rules) -> _Verdict:
-    amount = min(middles(usable, weights, lambda quote: quote.amount))
+def _vote(usable: Sequence[Quote], weights: Weights, rules: Rules, *, as_rate: bool = False) -> _Verdict:
+    if as_rate:
+        amount = min(middles(usable, weights, lambda quote: quote.amount.copy_negate())).copy_negate()
+    else:
+        amount = min(middles(usable, weights, lambda quote: quote.amount))
     agreeing: list[Quote] = []
     others: list[Quote] = []
     for quote in usable:
@@ -127,21 +156,44 @@ def _is_apart(one: Decimal, other: Decimal, part: Decimal) -> bool:
     return max(one, other) > _EXACT.multiply(min(one, other), _EXACT.add(1, part))
 
 
-def _must_be_held(amount: Decimal, usable: Sequence[Quote], last: Price, now: datetime, rules: Rules) -> bool:
-    """Whether this is a jump against a last price that still counts, and no second family confirms it."""
-    newest = max((quote.as_of for quote in last.quotes), default=last.as_of)
-    is_current = timedelta(seconds=last.age_seconds) <= rules.hold_for and now - newest <= LONGEST_AGE
-    if usable[0].family == "fixed" or not is_current:
+def _jump(
+    last: Price | None,
+    anchor: Price | None,
+    rules: Rules,
+    is_jump_from: Callable[[Price], bool],
+) -> Literal["held", "passed"] | None:
+    """Whether this is a jump that no second family confirms: held, or given since the time is over."""
+    against_last = last is not None and is_jump_from(last)
+    against_anchor = anchor is not None and is_jump_from(anchor)
+    if last is None or not (against_last or against_anchor):
+        return "passed" if against_anchor else None
+    if not against_last and anchor is not None and _is_apart(last.amount, anchor.amount, rules.jump_limit):
+        return "passed"  # the step away from the anchor was held in its time
+    return "held" if timedelta(seconds=last.age_seconds) <= rules.hold_for else "passed"
+
+
+def _is_unconfirmed(
+    amount: Decimal, usable: Sequence[Quote], before: Price, now: datetime, rules: Rules
+) -> bool:
+    """Whether this is a jump against a price that still counts, and too few say so."""
+    newest = max((quote.as_of for quote in before.quotes), default=before.as_of)
+    if now - newest > LONGEST_AGE or not _is_apart(amount, before.amount, rules.jump_limit):
         return False
-    if not _is_apart(amount, last.amount, rules.jump_limit):
-        return False
-    halfway = _EXACT.multiply(amount, last.amount)  # the square of what is as far from both
-    confirming = {
-        quote.family
+    halfway = _EXACT.multiply(amount, before.amount)  # the square of what is as far from both
+    confirming = [
+        quote
         for quote in usable
-        if (_EXACT.multiply(quote.amount, quote.amount) > halfway) is (amount > last.amount)
-    }
-    return len(confirming) < 2
+        if (_EXACT.multiply(quote.amount, quote.amount) > halfway) is (amount > before.amount)
+    ]
+    if len({quote.family for quote in confirming}) > 1:
+        return False
+    stood = [
+        quote
+        for quote in before.quotes
+        if not _is_apart(quote.amount, before.amount, rules.dispute_threshold)
+    ]
+    others = {quote.source for quote in confirming} - {quote.source for quote in stood}
+    return len({quote.family for quote in stood}) > 1 or len(others) < max(1, len(stood))
 
 
 def _held(last: Price, usable: Sequence[Quote], dropped: list[DroppedQuote]) -> Price:
@@ -196,17 +248,13 @@ def _change(used: Sequence[Quote], now: datetime, rules: Rules) -> Decimal | Non
     changes = {
         quote.source: quote.change_24h
         for quote in used
-        if quote.change_24h is not None and _is_change(quote.change_24h)
+        if quote.change_24h is not None and is_change(quote.change_24h)
     }
     telling = [quote for quote in used if quote.source in changes]
     told = tuple(changes.values())
     if len(telling) >= 3:
         told = middles(telling, weigh(telling, now, rules), lambda quote: changes[quote.source])
     return min(told, key=lambda change: (abs(change), change), default=None)
-
-
-def _is_change(change: Decimal) -> bool:
-    return change.is_finite() and -1 < change < _HIGHEST_CHANGE
 
 
 def _rounded(number: Fraction, digits: int) -> Decimal:

@@ -2,7 +2,8 @@
 
 Nothing follows because its symbol looks like another's, nor because it was worth the same so far.
 A token that is only meant to keep a price (a stablecoin, a bridged copy) follows nothing: it has
-quotes of its own, or the operator sets its price.
+quotes of its own, or the operator sets its price. A price feed of the original speaks for a copy only
+by ``ROLLUP_BRIDGE``: whoever keeps what backs a copy on a network of its own may lose it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,6 +22,9 @@ class FollowingRule(StrEnum):
     """Its contract takes and gives back the native coin one for one, to anybody, without a fee."""
     REDEEMS_ONE_FOR_ONE = "redeems_one_for_one"
     """A receipt that its protocol exchanges for as many units of the underlying, on demand."""
+    ROLLUP_BRIDGE = "rollup_bridge"
+    """A rollup's own bridge gives the original back for it, secured by what secures the rollup itself:
+    feeds of the original may speak for it (``tools/feeds.py``). It does not follow it otherwise."""
     SET_BY_OPERATOR = "set_by_operator"
     """The operator says so."""
 

@@ -114,7 +114,13 @@ class NetworkError:
 
 @dataclass(frozen=True, slots=True)
 class NetworkCoverage:
-    """What one network was asked and what of it is known."""
+    """What one network was asked and what of it is known.
+
+    Attributes:
+        protocols: Slugs of the protocols asked; ``None`` where none were to be.
+        protocol_failures: Those of them, or single markets, that are not known.
+        collections: How many collections were asked; ``None`` where none were to be.
+    """
 
     network: Slug
     chain_id: int | None
@@ -131,6 +137,10 @@ class NetworkCoverage:
     error: NetworkError | None = None
     nfts: int = 0
     age_seconds: float = 0
+    protocols: tuple[str, ...] | None = None
+    protocol_failures: tuple[ProtocolFailure, ...] = ()
+    collections: int | None = None
+    collection_failures: tuple[ProtocolFailure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from decimal import Context, Decimal
 from pathlib import Path
 from typing import Any
 
-from balance_tracker.core.amounts import decimal_or_none
+from balance_tracker.core.amounts import decimal_or_none, is_change
 from balance_tracker.core.errors import UpstreamError
 from balance_tracker.core.prices import INTERVAL_SECONDS, Interval, PricePoint
 
@@ -30,9 +30,10 @@ def price(value: object) -> Decimal | None:
 
 
 def part_of_percent(value: object) -> Decimal | None:
-    """A change in percent as a part (``0.01``: one percent); ``None`` if it is none, or below -100."""
+    """A change in percent as a part (``0.01``: one percent); ``None`` if nothing changes by so much."""
     percent = number(value)
-    return percent.scaleb(-2, _EXACT) if percent is not None and percent >= -100 else None
+    part = None if percent is None else percent.scaleb(-2, _EXACT)
+    return part if part is not None and is_change(part) else None
 
 
 def depth(value: object) -> Decimal | None:

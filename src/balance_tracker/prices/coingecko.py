@@ -53,7 +53,9 @@ CONTRACTS_AT_ONCE = 100
 PAST_ASSETS = 5
 """How many assets a past time is asked for: each takes a request."""
 NEAR = timedelta(hours=12)
-"""How far from a past time a point may be; spans of a day are answered by the hour."""
+"""How long before a past time a point may be; spans of a day are answered by the hour."""
+NEAR_AFTER = timedelta(hours=4)
+"""How long after it, where there is none before."""
 
 _LONGEST_LIST = 5_000
 _PER_MINUTE: Mapping[str, int] = {"keyless": 5, "demo": 30, "pro": 250}
@@ -177,11 +179,11 @@ class CoinGecko:
         ]
 
     async def _quote_at(self, asset: Asset, at: datetime, deadline: float) -> list[Quote]:
-        points = await self._chart(asset, at - NEAR, at + NEAR, deadline)
-        near = [point for point in points if abs(point.at - at) <= NEAR]
+        points = await self._chart(asset, at - NEAR, at + NEAR_AFTER, deadline)
+        near = [point for point in points if at - NEAR <= point.at <= at + NEAR_AFTER]
         if not near:
             return []
-        point = min(near, key=lambda point: abs(point.at - at))
+        point = min(near, key=lambda point: (point.at > at, abs(point.at - at)))
         return [Quote(asset.price_key, NAME, self.family, point.amount, point.at)]
 
     async def _chart(self, asset: Asset, start: datetime, end: datetime, deadline: float) -> list[PricePoint]:
@@ -324,13 +326,15 @@ def points_of(document: Any) -> list[PricePoint]:
 
 
 def coins_of(document: Any) -> Mapping[str, Any]:
-    """The coins of an answer.
+    """The coins of an answer; one that is null is left out.
 
     Raises:
-        UpstreamError: It is none: every coin has an object of numbers.
+        UpstreamError: It is none: a coin has an object of numbers.
     """
-    if isinstance(document, Mapping) and all(isinstance(coin, Mapping) for coin in document.values()):
-        return document
+    if isinstance(document, Mapping):
+        coins = {name: coin for name, coin in document.items() if coin is not None}
+        if all(isinstance(coin, Mapping) for coin in coins.values()):
+            return coins
     raise UpstreamError("CoinGecko answered what is no list of prices.", code="bad_response")
 
 

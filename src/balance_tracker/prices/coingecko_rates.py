@@ -6,10 +6,9 @@ CoinGecko gives every coin in many currencies, so the two figures are of one coi
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
-from balance_tracker.core.amounts import quotient
+from balance_tracker.core.amounts import quotient, relative_change
 from balance_tracker.core.assets import Asset
 from balance_tracker.core.money import fiat_code
 from balance_tracker.core.prices import PricePoint, Quote
@@ -19,7 +18,6 @@ COIN = "bitcoin"
 """The coin that rates are told by."""
 
 _SAME_TIME = timedelta(minutes=5)
-_CHANGE_DIGITS = 8
 
 
 def currency_of(asset: Asset) -> str | None:
@@ -44,7 +42,7 @@ def rate_of(asset: Asset, entry: Any, source: str) -> Quote | None:
         family="aggregator",
         amount=quotient(dollars, others),
         as_of=as_of,
-        change_24h=_relative(*changes),
+        change_24h=relative_change(*changes),
     )
 
 
@@ -60,9 +58,3 @@ def rates_of(dollars: Sequence[PricePoint], others: Sequence[PricePoint]) -> lis
         if other is not None and abs(other.at - point.at) <= _SAME_TIME:
             rates.append(PricePoint(point.at, quotient(point.amount, other.amount), point.source))
     return rates
-
-
-def _relative(dollars: Decimal | None, others: Decimal | None) -> Decimal | None:
-    if dollars is None or others is None or others <= -1:
-        return None
-    return round(quotient(1 + dollars, 1 + others) - 1, _CHANGE_DIGITS)

@@ -33,6 +33,8 @@ MOST_IDS = 40_000
 MOST_FILE_BYTES = 16 * 2**20
 
 _MAP_TIME = "map"
+_MAP_READ = "map read"
+"""How many pages of it were read, where the reading was cut off: the next one goes on from there."""
 _MAP_BYTES = 8 * 2**20
 
 _log = get_logger(__name__)
@@ -115,7 +117,8 @@ class CoinMarketCapIds:
 
     async def _read_map(self, known: _Known, deadline: float) -> None:
         until = int(self._now() + MAP_SECONDS)
-        for page in range(MAP_PAGES):
+        read, good_until = known.get(_MAP_READ, (None, 0))
+        for page in range((read or 0) if good_until > self._now() else 0, MAP_PAGES):
             query = {
                 "listing_status": "active",
                 "start": str(page * MAP_PAGE + 1),
@@ -130,6 +133,8 @@ class CoinMarketCapIds:
                     self._note(known, key, _whole(coin.get("id")), until)
             if len(coins) < MAP_PAGE:
                 break
+            known[_MAP_READ] = (page + 1, until)
+        known.pop(_MAP_READ, None)
         known[_MAP_TIME] = (None, until)
 
     async def _look_up(self, asset: Asset, known: _Known, deadline: float) -> None:

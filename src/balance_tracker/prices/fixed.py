@@ -25,11 +25,12 @@ from pathlib import Path
 from typing import Any
 
 from balance_tracker.core.amounts import decimal_or_none
-from balance_tracker.core.assets import Asset
+from balance_tracker.core.assets import Asset, native_asset
 from balance_tracker.core.errors import ConfigurationError
 from balance_tracker.core.ids import AssetId, token_asset_id
 from balance_tracker.core.networks import Network
 from balance_tracker.core.prices import Interval, PricePoint, Quote, SourceFamily
+from balance_tracker.core.screening import RULES
 from balance_tracker.prices.answers import read_bounded
 
 NAME = "fixed"
@@ -90,7 +91,8 @@ def read_fixed_prices(path: Path, networks: Iterable[Network] = ()) -> FixedPric
 
     Args:
         path: The file, TOML or JSON.
-        networks: Whose wrapped coins ``wrapped_as_native`` is about.
+        networks: Those tracked: whose wrapped coins ``wrapped_as_native`` is about, and whose native
+            coins may have the price of another network's.
 
     Raises:
         ConfigurationError: It can't be read, or is wrong: names the file, the key and the reason.
@@ -102,16 +104,31 @@ def read_fixed_prices(path: Path, networks: Iterable[Network] = ()) -> FixedPric
     prices = {
         asset_id: _price(path, asset_id, text) for asset_id, text in _table(path, document, "usd").items()
     }
+    networks = list(networks)
     known = {_folded(asset_id): amount for asset_id, amount in prices.items()}
     for asset_id, other in _table(path, document, "same_as").items():
         if not isinstance(other, str) or _folded(other) not in known:
             raise _wrong(path, f"'{asset_id}' has the price of an asset that has none in [usd]")
         prices[asset_id] = known[_folded(other)]
+    _check_natives(path, prices, networks)
     if _flag(path, document, "wrapped_as_native"):
         for wrapped, native in _wrapped(networks):
             if _folded(native) in known and _folded(wrapped) not in known:
                 prices.setdefault(wrapped, known[_folded(native)])
     return FixedPrices(prices)
+
+
+def _check_natives(path: Path, prices: Iterable[AssetId], networks: Iterable[Network]) -> None:
+    """Ether is priced once for all networks, so a price for that of one network would be nobody's."""
+    coins = {coin.asset_id: coin for coin in map(native_asset, networks)}
+    for asset_id in prices:
+        coin = coins.get(asset_id)
+        if coin is not None and coin.price_key != asset_id:
+            raise _wrong(
+                path,
+                f"'{asset_id}' has the price of {coin.price_key} on every network",
+                f"Set the price of {coin.price_key}.",
+            )
 
 
 def _wrapped(networks: Iterable[Network]) -> Iterable[tuple[AssetId, AssetId]]:
@@ -128,7 +145,7 @@ def _document(path: Path) -> Mapping[str, Any]:
             document = json.loads(text, parse_float=Decimal, parse_int=int)
         else:
             document = tomllib.loads(text, parse_float=Decimal)
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError, ArithmeticError) as error:
         raise _wrong(path, f"it can't be read ({str(error)[:200]})") from None
     if not isinstance(document, dict):
         raise _wrong(path, "it is no table")
@@ -153,6 +170,8 @@ def _price(path: Path, asset_id: AssetId, value: Any) -> Decimal:
     amount = decimal_or_none(value)
     if amount is None or amount <= 0:
         raise _wrong(path, f"the price of '{asset_id}' is no number above zero", 'Write it as "2500.5".')
+    if not RULES.lowest <= amount <= RULES.highest:
+        raise _wrong(path, f"the price of '{asset_id}' is not from {RULES.lowest} to {RULES.highest:f}")
     return amount
 
 

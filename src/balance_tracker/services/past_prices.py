@@ -7,11 +7,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from balance_tracker.core.assets import Asset
 from balance_tracker.core.ids import AssetId
 from balance_tracker.core.prices import Currency, Interval, Price, PricePoint, Quote
+from balance_tracker.core.screening import Rules
 from balance_tracker.ports import PriceSource
 from balance_tracker.services.price_round import SOURCE_SECONDS
 from balance_tracker.services.pricing import PriceService
@@ -19,6 +20,10 @@ from balance_tracker.services.pricing import PriceService
 MOST_MOMENTS = 32
 MOST_ASSETS_OF_A_MOMENT = 2000
 
+NEAR_AFTER = timedelta(hours=4)
+"""How far after a time what a source says of it may lie: the nearest point it keeps may come later."""
+
+_RULES = Rules(future_tolerance=NEAR_AFTER)
 _KEPT_SECONDS = 3600.0
 
 
@@ -105,6 +110,7 @@ class PastPrices:
                 source_seconds=self._source_seconds,
                 most_assets=MOST_ASSETS_OF_A_MOMENT,
                 priced_as=self._priced_as,
+                rules=_RULES,
                 clock=self._clock,
                 now=lambda: at,
             )

@@ -1,18 +1,18 @@
 """Series of past prices: fetched once from the sources, kept, joined, and open about their gaps.
 
-Time is cut into intervals of the series, and each holds one point: of the source that has most of
-them, and where it has none, of another. Every point says whose it is. What sources were asked for
-and answered is not asked for again, but for gaps after a week, since a source may know more by then;
-the interval under way is never kept.
+Time is cut into intervals of the series, and each holds one point, joined from all sources that have one
+(``price_series.py``), which it names. What sources were asked for and answered is not asked for again,
+but for gaps after a week, since a source may know more by then. The interval under way is kept in memory
+for as long as a price is fresh, and never longer.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from weakref import WeakValueDictionary
 
-from balance_tracker.core.amounts import quotient
 from balance_tracker.core.assets import Asset
 from balance_tracker.core.errors import InputError, UpstreamError
 from balance_tracker.core.ids import AssetId
@@ -27,12 +27,32 @@ from balance_tracker.core.prices import (
 )
 from balance_tracker.ports import PriceHistoryStore, PriceSource
 from balance_tracker.services.price_round import settled
+from balance_tracker.services.price_series import (
+    Window,
+    converted,
+    floor,
+    gaps,
+    joined,
+    surer,
+    united,
+    without,
+)
 from balance_tracker.telemetry.logging import get_logger
 
+FIRST_SECOND = 1_230_940_800
+"""The year 2009: nothing that is priced is older, so an earlier begin is this one."""
 MOST_POINTS = 10_000
 POINTS_AT_ONCE = 2_500
 """What a source is asked for at once; a longer time goes in parts, side by side."""
 GAPS_ASKED_AGAIN_SECONDS = 7 * 86_400
+UNDER_WAY_SECONDS = 300.0
+"""For how long the point of the interval under way stands, if nothing else is said."""
+RETRY_SECONDS = 30.0
+"""The same where a source failed."""
+MOST_UNDER_WAY = 1_000
+
+_AS_RATE = "#rate"
+"""Behind the id under which the points of a rate are kept: of two sources they have the higher one."""
 
 _log = get_logger(__name__)
 
@@ -63,21 +83,22 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
-class _Window:
-    """The intervals asked for; ``settled`` is where the one under way begins."""
+class _Moment:
+    """What need not be asked for again until a time.
 
-    interval: Interval
-    start: int
-    end: int
-    settled: int
+    Attributes:
+        place: The start of the interval that was under way.
+        point: Its point, if it was asked for and has one.
+        span: The times that were asked for.
+        failed: Why sources did not answer; without any, only the interval under way is meant.
+        until: In seconds of the Unix epoch.
+    """
 
-    @property
-    def step(self) -> int:
-        return INTERVAL_SECONDS[self.interval]
-
-    def place(self, point: PricePoint) -> int:
-        """The start of the interval that a point is in."""
-        return _floor(int(point.at.timestamp()), self.step)
+    place: int
+    point: PricePoint | None
+    span: Span
+    failed: Mapping[str, str]
+    until: float
 
 
 class PriceHistory:
@@ -86,6 +107,7 @@ class PriceHistory:
     Args:
         sources: All asked at once; those that keep no history say nothing.
         store: Where points are kept.
+        under_way_seconds: For how long the point of the interval under way stands.
         now: The time, in UTC.
     """
 
@@ -94,11 +116,14 @@ class PriceHistory:
         sources: Sequence[PriceSource],
         store: PriceHistoryStore,
         *,
+        under_way_seconds: float = UNDER_WAY_SECONDS,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._sources = tuple(sources)
         self._store = store
+        self._under_way_seconds = under_way_seconds
         self._now = now
+        self._under_way: OrderedDict[tuple[AssetId, Interval], _Moment] = OrderedDict()
         self._locks: WeakValueDictionary[tuple[AssetId, Interval], asyncio.Lock] = WeakValueDictionary()
 
     async def history(
@@ -129,11 +154,14 @@ class PriceHistory:
         rate_of = CURRENCY_ASSETS.get(currency)
         if rate_of is None:
             points, failed = await self._points(asset, window, deadline)
+        elif rate_of.asset_id == asset.price_key:
+            points, failed = await self._points(asset, window, deadline)
+            points = {at: converted(point, point) for at, point in points.items()}
         else:
             (points, failed), (rates, failed_rates) = await asyncio.gather(
-                self._points(asset, window, deadline), self._points(rate_of, window, deadline)
+                self._points(asset, window, deadline), self._points(rate_of, window, deadline, as_rate=True)
             )
-            points = {at: _in(point, rates[at]) for at, point in points.items() if at in rates}
+            points = {at: converted(point, rates[at]) for at, point in points.items() if at in rates}
             failed = {**failed, **failed_rates}
         if not points and failed and len(failed) == len(self._sources):
             raise UpstreamError("No price source answered.", hint="Ask again later.")
@@ -144,18 +172,18 @@ class PriceHistory:
             start=_time(window.start),
             end=_time(window.end),
             points=tuple(points.values()),
-            gaps=tuple(_gaps(window, points)),
+            gaps=tuple(gaps(window, points)),
             failed=failed,
         )
 
-    def _window(self, start: datetime, end: datetime, interval: Interval) -> _Window:
+    def _window(self, start: datetime, end: datetime, interval: Interval) -> Window:
         step = INTERVAL_SECONDS[interval]
         now = self._now()
-        first = _floor(int(start.timestamp()), step)
-        last = -_floor(-int(min(end, now).timestamp()), step)
+        first = max(floor(int(start.timestamp()), step), floor(FIRST_SECOND, step))
+        last = -floor(-int(min(end, now).timestamp()), step)
         if last <= first:
             raise InputError(
-                "The time ends before it begins, or has not begun.",
+                "The time ends before it begins or before anything had a price, or has not begun.",
                 code="invalid_range",
                 hint="Give from= and to= as times, such as 2026-01-31T12:00:00Z.",
             )
@@ -166,35 +194,75 @@ class PriceHistory:
                 code="invalid_range",
                 hint="Ask for a shorter time or a longer interval.",
             )
-        return _Window(interval, first, last, _floor(int(now.timestamp()), step))
+        return Window(interval, first, last, floor(int(now.timestamp()), step))
 
     async def _points(
-        self, asset: Asset, window: _Window, deadline: float
+        self, asset: Asset, window: Window, deadline: float, *, as_rate: bool = False
     ) -> tuple[dict[int, PricePoint], dict[str, str]]:
         """Points by the start of their interval, in order, and why sources failed."""
-        key = (asset.price_key, window.interval)
+        name = AssetId(f"{asset.price_key}{_AS_RATE}") if as_rate else asset.price_key
+        key = (name, window.interval)
         lock = self._locks.setdefault(key, asyncio.Lock())
         async with lock:
             kept = await self._store.load(*key)
-            failed: dict[str, str] = {}
             known = {window.place(point): point for point in kept.points}
-            missing = list(_without(Span(window.start, window.end), self._had(kept, known, window)))
+            recalled, failed = self._recall(key, window, known)
+            had = united([*self._had(kept, known, window), *recalled])
+            missing = list(without(Span(window.start, window.end), had))
             if missing:
                 span = Span(missing[0].start, missing[-1].end)
                 found, failed = await self._fetch(asset, window, span, deadline)
-                known = {**_joined(found, window), **known}
+                known = surer(known, joined(found, window, as_rate=as_rate))
+                self._remember(key, window, span, known.get(window.settled), failed)
                 await self._keep(key, window, known, span if not failed else None, kept)
         ordered = sorted(at for at in known if window.start <= at < window.end)
         return {at: known[at] for at in ordered}, failed
 
-    def _had(self, kept: PriceSeries, known: Mapping[int, PricePoint], window: _Window) -> list[Span]:
-        """What need not be asked for: what was fetched, and of an old fetch only what has points."""
-        if self._now().timestamp() - kept.fetched_at < GAPS_ASKED_AGAIN_SECONDS:
+    def _had(self, kept: PriceSeries, known: Mapping[int, PricePoint], window: Window) -> list[Span]:
+        """What need not be asked for: what was fetched, and of an old fetch only what has points.
+
+        Points of a time that a source failed on are asked for again: one source had its word alone.
+        """
+        if not kept.fetched_at or self._now().timestamp() - kept.fetched_at < GAPS_ASKED_AGAIN_SECONDS:
             return list(kept.fetched)
-        return _united(Span(at, at + window.step) for at in known)
+        return united(Span(at, at + window.step) for at in known)
+
+    def _recall(
+        self, key: tuple[AssetId, Interval], window: Window, known: dict[int, PricePoint]
+    ) -> tuple[list[Span], dict[str, str]]:
+        """What was asked for a moment ago, and why sources failed then; a point is put among the known."""
+        held = self._under_way.get(key)
+        if held is None or self._now().timestamp() >= held.until:
+            return [], {}
+        spans = [held.span] if held.failed else []
+        if held.place == window.settled and held.span.end > held.place:
+            spans.append(Span(held.place, held.place + window.step))
+            if held.point is not None:
+                known[held.place] = held.point
+        return spans, dict(held.failed)
+
+    def _remember(
+        self,
+        key: tuple[AssetId, Interval],
+        window: Window,
+        asked: Span,
+        point: PricePoint | None,
+        failed: Mapping[str, str],
+    ) -> None:
+        """Keep for a moment what is not kept for good, if anybody answered."""
+        is_under_way = asked.end > window.settled
+        if len(failed) == len(self._sources) or not (failed or is_under_way):
+            return
+        seconds = min(RETRY_SECONDS, self._under_way_seconds) if failed else self._under_way_seconds
+        until = self._now().timestamp() + seconds
+        span = Span(asked.start, min(asked.end, window.settled + window.step))
+        self._under_way[key] = _Moment(window.settled, point, span, failed, until)
+        self._under_way.move_to_end(key)
+        while len(self._under_way) > MOST_UNDER_WAY:
+            self._under_way.popitem(last=False)
 
     async def _fetch(
-        self, asset: Asset, window: _Window, span: Span, deadline: float
+        self, asset: Asset, window: Window, span: Span, deadline: float
     ) -> tuple[list[Sequence[PricePoint]], dict[str, str]]:
         async with asyncio.TaskGroup() as group:
             tasks = {
@@ -218,7 +286,7 @@ class PriceHistory:
     async def _keep(
         self,
         key: tuple[AssetId, Interval],
-        window: _Window,
+        window: Window,
         known: Mapping[int, PricePoint],
         fetched: Span | None,
         kept: PriceSeries,
@@ -228,7 +296,7 @@ class PriceHistory:
         spans = list(kept.fetched)
         if fetched is not None and fetched.start < window.settled and self._sources:
             spans.append(Span(fetched.start, min(fetched.end, window.settled)))
-        series = PriceSeries(points, tuple(_united(spans)), kept.fetched_at)
+        series = PriceSeries(points, tuple(united(spans)), kept.fetched_at)
         if fetched is not None:
             series = replace(series, fetched_at=int(self._now().timestamp()))
         if series != kept:
@@ -236,7 +304,7 @@ class PriceHistory:
 
 
 async def _whole(
-    source: PriceSource, asset: Asset, window: _Window, span: Span, deadline: float
+    source: PriceSource, asset: Asset, window: Window, span: Span, deadline: float
 ) -> list[PricePoint]:
     """One source's points of a span, however long it is."""
     length = POINTS_AT_ONCE * window.step
@@ -267,59 +335,3 @@ async def _caught(asking: Awaitable[Sequence[PricePoint]]) -> Sequence[PricePoin
 
 def _time(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
-
-
-def _joined(found: Iterable[Sequence[PricePoint]], window: _Window) -> dict[int, PricePoint]:
-    """One point for each interval: of the source with most of them, then of the others."""
-    placed = [
-        {window.place(point): point for point in sorted(points, key=lambda point: point.at, reverse=True)}
-        for points in found
-    ]
-    joined: dict[int, PricePoint] = {}
-    for points in sorted(placed, key=len, reverse=True):
-        joined = {**points, **joined}
-    return {at: point for at, point in joined.items() if window.start <= at < window.end}
-
-
-def _gaps(window: _Window, points: Mapping[int, PricePoint]) -> Iterable[Span]:
-    start: int | None = None
-    for at in range(window.start, window.end, window.step):
-        if at in points:
-            if start is not None:
-                yield Span(start, at)
-            start = None
-        elif start is None:
-            start = at
-    if start is not None:
-        yield Span(start, window.end)
-
-
-def _without(span: Span, fetched: Iterable[Span]) -> Iterable[Span]:
-    """The parts of a span that are not in spans that are in order and apart."""
-    start = span.start
-    for known in fetched:
-        if start < known.start < span.end:
-            yield Span(start, known.start)
-        if known.start < span.end:
-            start = max(start, known.end)
-    if start < span.end:
-        yield Span(start, span.end)
-
-
-def _united(spans: Iterable[Span]) -> list[Span]:
-    """The same times as spans in order and apart from each other."""
-    united: list[Span] = []
-    for span in sorted(spans, key=lambda span: span.start):
-        if united and span.start <= united[-1].end:
-            united[-1] = Span(united[-1].start, max(united[-1].end, span.end))
-        else:
-            united.append(span)
-    return united
-
-
-def _in(point: PricePoint, rate: PricePoint) -> PricePoint:
-    return replace(point, amount=quotient(point.amount, rate.amount))
-
-
-def _floor(seconds: int, step: int) -> int:
-    return seconds // step * step

@@ -55,6 +55,7 @@ class PriceRound:
         self._source_seconds = source_seconds
         self._quotes: dict[AssetId, list[Quote]] = {}
         self.outcomes: dict[str, str] = {}
+        self.is_over = False
 
     def quotes(self, key: AssetId) -> Sequence[Quote]:
         """What the sources have said of one asset so far."""
@@ -72,6 +73,7 @@ class PriceRound:
         if unknown and self._last_resort:
             seconds = min(LAST_RESORT_SECONDS, self._source_seconds)
             await self._stage(self._last_resort, unknown, seconds)
+        self.is_over = True
 
     async def _stage(self, sources: Sequence[PriceSource], assets: Sequence[Asset], seconds: float) -> None:
         deadline = asyncio.get_running_loop().time() + seconds

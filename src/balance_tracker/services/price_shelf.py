@@ -30,7 +30,15 @@ SUSPECT_RETRY_SECONDS = 60.0
 """When a price that jumped is asked for again, to see whether a second family confirms it."""
 
 LAST_PRICE_SECONDS = 86_400.0
-"""How long the last price before an outage is given, with its age; then it is not known."""
+"""How long the last price before an outage is given, with its age; then it is not known. It is as old
+as its oldest quote was when it was decided, and older by the time since then."""
+
+ANCHOR_SECONDS = 86_400.0
+"""How long a price that was agreed, or held, is what later ones are measured against."""
+
+UNKNOWN_SHARE = 4
+"""Assets without a price take at most this part of the room (a quarter), so that a wallet full of
+contracts that nobody prices drives out no prices."""
 
 State = Literal["fresh", "due", "missing"]
 """``due``: given at once while it is asked for again; ``missing``: it has to be waited for."""
@@ -45,12 +53,18 @@ class Kept:
         decided_at: When it was, in seconds of the clock; of a price before an outage, its own time.
         asked_at: When sources were last asked.
         good_for: Seconds from then on in which they are not asked again.
+        anchor: The last price that was agreed, or that a jump was held against.
+        anchored_at: When that one was decided.
+        lag: How old by its source's word the price was when it was decided, in seconds.
     """
 
     price: Price | None
     decided_at: float
     asked_at: float
     good_for: float
+    anchor: Price | None = None
+    anchored_at: float = 0.0
+    lag: float = 0.0
 
 
 class PriceShelf:
@@ -70,6 +84,7 @@ class PriceShelf:
         self._clock = clock
         self._most_assets = most_assets
         self._kept: OrderedDict[AssetId, Kept] = OrderedDict()
+        self._unknown: OrderedDict[AssetId, None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -92,7 +107,16 @@ class PriceShelf:
         if kept is None or kept.price is None:
             return None
         age = max(0.0, self._clock() - kept.decided_at)
-        return None if age >= LAST_PRICE_SECONDS else replace(kept.price, age_seconds=age)
+        old = age + (kept.lag if kept.price.stale else 0)
+        return None if old >= LAST_PRICE_SECONDS else replace(kept.price, age_seconds=age)
+
+    def anchor(self, key: AssetId) -> Price | None:
+        """The last price that was agreed, or that a jump was held against, with its age."""
+        kept = self._kept.get(key)
+        if kept is None or kept.anchor is None:
+            return None
+        age = max(0.0, self._clock() - kept.anchored_at)
+        return None if age >= ANCHOR_SECONDS else replace(kept.anchor, age_seconds=age)
 
     def fresh_for(self, key: AssetId) -> float:
         """Seconds for which the answer of this asset stands; 0 where it is due or from before an outage."""
@@ -101,35 +125,52 @@ class PriceShelf:
             return 0.0
         return max(0.0, kept.asked_at + kept.good_for - self._clock())
 
-    def decided(self, key: AssetId, price: Price) -> None:
-        """Keep what was decided just now."""
-        good_for = self.ttl_seconds
+    def decided(self, key: AssetId, price: Price, *, lag_seconds: float = 0.0) -> None:
+        """Keep what was decided just now, and how old that is by its sources' word."""
         now = self._clock()
-        decided_at = now
+        last = self._kept.get(key)
+        kept = Kept(replace(price, age_seconds=0), now, now, self.ttl_seconds, lag=max(0.0, lag_seconds))
         if price.status is PriceStatus.SUSPECT:
-            good_for = min(good_for, SUSPECT_RETRY_SECONDS)
-            last = self._kept.get(key)
-            # What is given is the price from before the jump, and so it is as old as that.
-            decided_at = last.decided_at if last is not None and last.price is not None else now
-        self._put(key, Kept(replace(price, age_seconds=0), decided_at, now, good_for))
+            kept = replace(kept, good_for=min(self.ttl_seconds, SUSPECT_RETRY_SECONDS))
+            if last is not None and last.price is not None:
+                # What is given is the price from before the jump, and so it is as old as that.
+                kept = replace(kept, decided_at=last.decided_at, lag=last.lag)
+        self._put(key, self._anchored(kept, last))
+
+    def _anchored(self, kept: Kept, last: Kept | None) -> Kept:
+        """With what later prices are measured against: this one if it is agreed, else the one before."""
+        if kept.price is not None and kept.price.status is PriceStatus.AGREED:
+            return replace(kept, anchor=kept.price, anchored_at=kept.decided_at)
+        if last is not None and last.anchor is not None:
+            return replace(kept, anchor=last.anchor, anchored_at=last.anchored_at)
+        if kept.price is not None and kept.price.status is PriceStatus.SUSPECT:
+            return replace(kept, anchor=kept.price, anchored_at=kept.decided_at)
+        return kept
 
     def undecided(self, key: AssetId, *, all_answered: bool) -> None:
         """Keep that there is no price now: the last one is stale, or there was never one."""
         now = self._clock()
         last = self._kept.get(key)
         retry = min(self.ttl_seconds, RETRY_SECONDS)
-        if last is not None and last.price is not None and now - last.decided_at < LAST_PRICE_SECONDS:
-            self._put(key, Kept(replace(last.price, stale=True), last.decided_at, now, retry))
-        else:
-            again = retry
-            if all_answered:
-                before = last.good_for if last is not None and last.price is None else 0
-                longest = self.ttl_seconds * UNKNOWN_FOR_TTLS
-                again = min(max(2 * before, self.ttl_seconds), longest)
-            self._put(key, Kept(None, now, now, again))
+        if last is not None and last.price is not None:
+            if now - last.decided_at + last.lag < LAST_PRICE_SECONDS:
+                stale = replace(last.price, stale=True)
+                self._put(key, replace(last, price=stale, asked_at=now, good_for=retry))
+                return
+            last = None
+        again = retry
+        if all_answered:
+            before = last.good_for if last is not None else 0
+            again = min(max(2 * before, self.ttl_seconds), self.ttl_seconds * UNKNOWN_FOR_TTLS)
+        self._put(key, Kept(None, now, now, again))
 
     def _put(self, key: AssetId, kept: Kept) -> None:
         self._kept[key] = kept
         self._kept.move_to_end(key)
+        self._unknown.pop(key, None)
+        if kept.price is None:
+            self._unknown[key] = None
+        while len(self._unknown) > max(1, self._most_assets // UNKNOWN_SHARE):
+            del self._kept[self._unknown.popitem(last=False)[0]]
         while len(self._kept) > self._most_assets:
-            self._kept.popitem(last=False)
+            self._unknown.pop(self._kept.popitem(last=False)[0], None)

@@ -3,6 +3,9 @@
 A price within its time to live costs nothing. One past it is given at once, with its age, while
 one refresh runs behind it. However many questions overlap, each asset is asked for once. When the
 sources fail, the last price stands, marked stale and with its age; it is never a zero.
+
+What prices are divided by (euros, or ether where prices are told in ether) is decided as a rate as well,
+from the same quotes: see ``core/decision.py``.
 """
 
 import asyncio
@@ -10,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from types import TracebackType
 from typing import Literal, Self
 
@@ -19,9 +23,10 @@ from balance_tracker.core.decision import decide
 from balance_tracker.core.ids import AssetId
 from balance_tracker.core.money import CURRENCY_ASSETS
 from balance_tracker.core.prices import Currency, Price, PriceStatus, Quote
+from balance_tracker.core.screening import RULES, Rules
 from balance_tracker.ports import PriceSource
 from balance_tracker.services.price_round import SOURCE_SECONDS, PriceRound, by_price_key
-from balance_tracker.services.price_shelf import MOST_ASSETS, PriceShelf
+from balance_tracker.services.price_shelf import MOST_ASSETS, UNKNOWN_SHARE, PriceShelf
 from balance_tracker.telemetry.logging import get_logger
 from balance_tracker.telemetry.metrics import METRICS
 
@@ -30,6 +35,10 @@ PriceState = Literal["ok", "unknown", "failed"]
 _CACHE = "prices"
 _DECIDED_AT_ONCE = 100
 """A decision takes a tenth of a millisecond."""
+
+_HALF = Decimal("0.5")
+_CONFIDENCE_UNIT = Decimal("0.0001")
+_RATE_IDS = frozenset(asset.asset_id for asset in CURRENCY_ASSETS.values())
 
 _log = get_logger(__name__)
 
@@ -52,6 +61,7 @@ class PriceService:
         source_seconds: What one source may take.
         most_assets: How many prices are kept.
         priced_as: Assets by id whose price others have; sources are asked for those.
+        rules: The thresholds of the decision.
         clock: Seconds that never go backwards.
         now: The time, in UTC.
     """
@@ -65,6 +75,7 @@ class PriceService:
         source_seconds: float = SOURCE_SECONDS,
         most_assets: int = MOST_ASSETS,
         priced_as: Mapping[AssetId, Asset] | None = None,
+        rules: Rules = RULES,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -72,7 +83,9 @@ class PriceService:
         self._last_resort = tuple(last_resort)
         self._source_seconds = source_seconds
         self._priced_as = dict(priced_as or {})
+        self._rules = rules
         self._shelf = PriceShelf(ttl_seconds, clock, most_assets=most_assets)
+        self._rates = PriceShelf(ttl_seconds, clock, most_assets=UNKNOWN_SHARE * len(_RATE_IDS))
         self._now = now
         self._flights: dict[AssetId, _Flight] = {}
         self._running: set[asyncio.Task[None]] = set()
@@ -113,15 +126,17 @@ class PriceService:
         wanted = keyed if rate_of is None else {rate_of.asset_id: rate_of, **keyed}
         waiting = self._ask_for(wanted)
         await self._wait({flight.task for flight in waiting.values()}, deadline)
-        rate = None if rate_of is None else self._answer(rate_of.asset_id, waiting)
+        rate = None if rate_of is None else self._answer(rate_of.asset_id, waiting, self._rates)
         if rate_of is not None and rate is None:
             return {}
         prices = {}
         for key in keyed:
-            price = self._answer(key, waiting)
+            price = self._answer(key, waiting, self._shelf)
+            if price is not None and rate is not None:
+                price = _converted(price, rate, currency)
             if price is not None:
                 METRICS.observe_price_age(price.age_seconds)
-                prices[key] = price if rate is None else convert(price, rate, currency)
+                prices[key] = price
         return prices
 
     def fresh_for(self, assets: Iterable[Asset], currency: Currency) -> float | None:
@@ -215,24 +230,44 @@ class PriceService:
     def _decide(self, key: AssetId, asked: PriceRound) -> bool:
         """Keep what follows from a round for one asset; whether it is a price."""
         quotes = asked.quotes(key)
-        price = decide(quotes, self._now(), self._shelf.price(key))
+        price = self._decided(quotes, key, self._shelf)
         _observe(quotes, price)
-        if price is None:
-            self._shelf.undecided(key, all_answered=not asked.failed)
-            return False
-        self._shelf.decided(key, price)
-        return True
+        self._keep(self._shelf, key, price, asked)
+        if key in _RATE_IDS:
+            self._keep(self._rates, key, self._decided(quotes, key, self._rates), asked)
+        return price is not None
 
-    def _answer(self, key: AssetId, waiting: Mapping[AssetId, _Flight]) -> Price | None:
-        """What is known: of a round that is late, what its sources have said so far."""
-        last = self._shelf.price(key)
+    def _decided(self, quotes: Sequence[Quote], key: AssetId, shelf: PriceShelf) -> Price | None:
+        """What follows from quotes for one asset; one that can't be decided costs the others nothing."""
+        try:
+            return decide(
+                quotes,
+                self._now(),
+                shelf.price(key),
+                self._rules,
+                anchor=shelf.anchor(key),
+                as_rate=shelf is self._rates,
+            )
+        except (ArithmeticError, ValueError) as error:
+            _log.exception("price_decision_broke", asset=key, exc_info=error)
+            return None
+
+    def _keep(self, shelf: PriceShelf, key: AssetId, price: Price | None, asked: PriceRound) -> None:
+        if price is None:
+            shelf.undecided(key, all_answered=not asked.failed)
+        else:
+            shelf.decided(key, price, lag_seconds=(self._now() - price.as_of).total_seconds())
+
+    def _answer(self, key: AssetId, waiting: Mapping[AssetId, _Flight], shelf: PriceShelf) -> Price | None:
+        """What is known: of a round that is late, what its sources have said so far, half as sure."""
+        last = shelf.price(key)
         flight = waiting.get(key)
         if flight is None or flight.task.done():
             return last
         said = flight.asked.quotes(key)
-        price = decide(said, self._now(), last) if said else None
+        price = self._decided(said, key, shelf) if said else None
         if price is not None:
-            return price
+            return _of_some(price, flight.asked)
         return None if last is None else replace(last, stale=True)
 
     async def _wait(self, tasks: set[asyncio.Task[None]], deadline: float) -> None:
@@ -240,6 +275,22 @@ class PriceService:
         if tasks:
             left = deadline - asyncio.get_running_loop().time()
             await asyncio.wait(tasks, timeout=max(0.0, left))
+
+
+def _converted(price: Price, rate: Price, currency: Currency) -> Price | None:
+    """A price in another currency; one that can't be converted is not known, and harms no other."""
+    try:
+        return convert(price, rate, currency)
+    except (ArithmeticError, ValueError) as error:
+        _log.exception("price_conversion_broke", asset=price.asset_id, exc_info=error)
+        return None
+
+
+def _of_some(price: Price, asked: PriceRound) -> Price:
+    """A price of the sources that answered in time: those still missing may say otherwise."""
+    if asked.is_over or any(quote.family == "fixed" for quote in price.quotes):
+        return price
+    return replace(price, confidence=(price.confidence * _HALF).quantize(_CONFIDENCE_UNIT))
 
 
 def _observe(quotes: Sequence[Quote], price: Price | None) -> None:

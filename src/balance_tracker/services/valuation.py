@@ -4,11 +4,11 @@ Spam is never priced, so that nothing that was sent to be noticed adds to a tota
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
-from balance_tracker.core.amounts import value_change, value_of
+from balance_tracker.core.amounts import decimal_or_none, value_change, value_of
 from balance_tracker.core.assets import Asset
 from balance_tracker.core.ids import AssetId
 from balance_tracker.core.portfolio import Balance, Holding
@@ -21,6 +21,10 @@ SECONDS_FOR_PRICES = 4.0
 """What is kept of the deadline for prices: networks that take longer are waited for meanwhile."""
 
 _PART_FOR_PRICES = 3
+
+NO_VALUE_NOTE = (
+    "The mint shows another amount than it holds, and no source says which of the two its price is for."
+)
 
 _log = get_logger(__name__)
 
@@ -73,13 +77,29 @@ def lead_seconds(left: float) -> float:
 
 
 def valued(balance: Balance, priced: Priced) -> Holding:
-    """A balance with its price and its value; what is not known of them is ``None``."""
+    """A balance with its price and its value; what is not known of them is ``None``.
+
+    Of a mint that shows another amount than it holds (a multiplier, interest) nobody says which of the two
+    a price is for, so it has a price and no value, unless the operator set the price.
+    """
     asset = balance.asset
     price = None if asset.trust == "spam" else priced.prices.get(asset.price_key)
     if price is None:
         return Holding(balance)
+    if shows_another_amount(balance) and not any(quote.family == "fixed" for quote in price.quotes):
+        return Holding(replace(balance, asset=replace(asset, note=_joined(asset.note))), None, price)
     value = value_of(balance.raw_amount, asset.decimals, price.amount)
     return Holding(balance, value, price, value_change(value, price.change_24h))
+
+
+def shows_another_amount(balance: Balance) -> bool:
+    """Whether a mint displays something else than the raw amount in whole units."""
+    shown = None if balance.ui_amount is None else decimal_or_none(balance.ui_amount)
+    return balance.ui_amount is not None and (shown is None or shown != balance.amount)
+
+
+def _joined(note: str | None) -> str:
+    return f"{note} {NO_VALUE_NOTE}" if note else NO_VALUE_NOTE
 
 
 def by_value(holdings: Iterable[Holding]) -> list[Holding]:
