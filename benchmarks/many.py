@@ -55,6 +55,7 @@ def measure_many(wallets: int = MANY_WALLETS) -> ManyResult:
             "TRACKER_TOKEN_LISTS": str(_token_list(Path(folder))),
             "TRACKER_DATA_DIR": folder,
             "TRACKER_DEADLINE_SECONDS": "30",
+            "TRACKER_PRICE_SOURCES": "none",
             "TRACKER_LOG_LEVEL": "error",
         }
         ran = subprocess.run(

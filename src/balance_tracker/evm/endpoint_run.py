@@ -12,7 +12,7 @@ from balance_tracker.evm.blocks import Header, block_tag, header_call, quantity,
 from balance_tracker.evm.direct import DirectCalls, ReorganisedError
 from balance_tracker.evm.findings import Findings
 from balance_tracker.evm.ladder import Ladder
-from balance_tracker.evm.outcomes import NO_CONTRACT, NOT_ASKED, Answer, CallFailure, Outcome
+from balance_tracker.evm.outcomes import NO_CONTRACT, NOT_ASKED, TOO_LONG, Answer, CallFailure, Outcome
 from balance_tracker.evm.question import Part, Question, Size, cut, whole
 from balance_tracker.evm.rungs import Rung, RungFailedError, Taken, TooMuchError, check_chain
 from balance_tracker.transport.jsonrpc import RpcCall, RpcError, RpcReply
@@ -250,7 +250,21 @@ class EndpointRun:
     async def _in_turn(self, places: list[int]) -> None:
         """Ask alone so many at a time; what is answered by the deadline is kept."""
         for start in range(0, len(places), DIRECT_AT_ONCE):
-            await self._directly(places[start : start + DIRECT_AT_ONCE])
+            await self._directly_in_less(places[start : start + DIRECT_AT_ONCE])
+
+    async def _directly_in_less(self, places: list[int]) -> None:
+        """Ask alone; what is too long together in halves, since one contract may be to blame."""
+        try:
+            await self._directly(places)
+        except UpstreamError as error:
+            if error.code != "response_too_large":
+                raise
+            if len(places) == 1:
+                self.findings.settle(places[0], TOO_LONG)
+                return
+            middle = len(places) // 2
+            await self._directly_in_less(places[:middle])
+            await self._directly_in_less(places[middle:])
 
     async def _in_parts(self, rung: Rung, left: list[Part]) -> None:
         gate = asyncio.Semaphore(PARTS_AT_ONCE)
@@ -317,8 +331,9 @@ class EndpointRun:
         self.ladder.worked(self.memory, rung)
         self.ladder.saw(self.memory, part, taken)
         calls, cells = self.findings.take(part, taken)
-        if calls + cells < min(self.session.endpoint.batch_limit, len(part)):
-            # A batch of plain calls gets on faster, and this might take requests without end.
+        if calls == len(part.calls) and calls + cells < min(self.session.endpoint.batch_limit, len(part)):
+            # Calls may be of any weight, and say nothing of how many balances are too many; but of these
+            # a batch of plain calls gets on faster, and this might take requests without end.
             self._gave_up = True
             self.ladder.too_much(self.memory, rung, 2 * (calls + cells), body_bytes=None)
         return calls, cells

@@ -23,6 +23,11 @@ NOT_SAMPLED = CallFailure(
 )
 
 
+GIVEN_UP = CallFailure(
+    FailureCode.OUT_OF_GAS, "the call failed beside others, or returned too much, and was given up"
+)
+
+
 class Findings:
     """What is known of every place of a question.
 
@@ -57,8 +62,18 @@ class Findings:
             return len(taken.calls), len(taken.cells)
         # Not even the first one fitted: it goes alone.
         by_call = bool(part.calls)
-        self.alone[first + part.calls[0] if by_call else next(part.cell_places(self.question.width))] = None
+        place = first + part.calls[0] if by_call else next(part.cell_places(self.question.width))
+        if not self._give_up(place):
+            self.alone[place] = None
         return int(by_call), int(not by_call)
+
+    def _give_up(self, place: int) -> bool:
+        """Whether what stands there is not to be asked alone; it has then failed."""
+        number = place - len(self.cells)
+        if number < 0 or self.question.calls[number].alone:
+            return False
+        self.failures[place] = GIVEN_UP
+        return True
 
     def _take_cells(self, part: Part, taken: Taken) -> None:
         width = self.question.width
@@ -103,6 +118,8 @@ class Findings:
         if self._past and failure.code is FailureCode.NO_CONTRACT:
             failure = EMPTY
         self.failures[place] = failure
+        if failure is ASK_ALONE and self._give_up(place):
+            return
         if failure is ASK_ALONE or failure is EMPTY:
             self.alone[place] = None
         if failure is ASK_ALONE and place < len(self.cells):

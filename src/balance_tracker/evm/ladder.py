@@ -61,6 +61,7 @@ class Ladder:
         self._gas_eaters: OrderedDict[str, float] = OrderedDict()
         self._cell_gas: float = CELL_GAS
         self._cell_bytes = 5.0
+        self._sampled = False
 
     def rung(self, memory: Memory, block: int | None, without: Collection[str] = ()) -> Rung | None:
         """The best rung to ask an endpoint on for a block, but for some; ``None``: call by call."""
@@ -124,9 +125,11 @@ class Ladder:
                 memory.put("gas", gas, DAY_SECONDS)
         cells = len(taken.cells)
         if cells >= _SMALLEST_SAMPLE and not taken.calls:
+            share = 0.5 if self._sampled else 1.0
             own = (taken.gas_used - TOKEN_GAS * len(part.columns)) / cells
-            self._cell_gas += 0.5 * (max(own, LEAST_CELL_GAS) - self._cell_gas)
-            self._cell_bytes += 0.5 * (taken.reply_bytes / cells - self._cell_bytes)
+            self._cell_gas += share * (max(own, LEAST_CELL_GAS) - self._cell_gas)
+            self._cell_bytes += share * (taken.reply_bytes / cells - self._cell_bytes)
+            self._sampled = True
 
     def gas_eaters(self, contracts: Sequence[str]) -> list[int]:
         """Where in a list those stand that have shown that they use up all gas given to them."""

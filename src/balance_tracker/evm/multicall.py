@@ -32,13 +32,16 @@ class Call:
     """One read: ``data`` to contract ``to``, both as hexadecimal digits (``to`` with ``0x``).
 
     ``native_of`` is set instead where the native balance of that address is asked;
-    ``gas_units`` of 65,536 gas are given to a call that needs more than a balance does.
+    ``gas_units`` of 65,536 gas are given to a call that needs more than a balance does. One that
+    is not to be asked ``alone`` is given up where it takes too much beside others: it may be long or
+    heavy by intent, and is of use only if it is neither.
     """
 
     to: str
     data: str
     native_of: str | None = None
     gas_units: int = 0
+    alone: bool = True
 
 
 class UndecodableError(ValueError):

@@ -24,6 +24,7 @@ NO_CONTRACT = CallFailure(FailureCode.NO_CONTRACT, "there is no contract at this
 NOT_YET = CallFailure(FailureCode.NO_CONTRACT, "there was no contract yet")
 """At a past block, of a contract that was created later."""
 NO_DATA = CallFailure(FailureCode.NO_DATA, "the contract returned no data")
+TOO_LONG = CallFailure(FailureCode.MALFORMED, "the contract returned more than an endpoint's answer may hold")
 EMPTY = CallFailure(FailureCode.NO_DATA, "nothing came back")
 """Not the last word: whether there is a contract at all must still be seen."""
 ASK_ALONE = CallFailure(FailureCode.OUT_OF_GAS, "the call failed beside others")
