@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from tests.fakes.readers import network
+from tools.feeds import ISSUED_THERE
 
 from balance_tracker.catalog.feeds import MAX_FEED_BYTES, load_feeds, read_feeds
 from balance_tracker.catalog.networks import load_networks
@@ -117,3 +118,25 @@ def test_nothing_on_fantom_is_priced_but_its_coin_and_the_great_ones() -> None:
     networks = load_networks()
     fantom = load_feeds(networks)[Slug("fantom")]
     assert {feed.pair for feed in fantom.feeds} == {"ETH/USD", "BTC/USD", "WFTM/USD"}
+
+
+@pytest.mark.parametrize("slug", ISSUED_THERE)
+def test_no_feed_of_the_original_speaks_for_a_copy_on_a_network_that_is_no_rollup(slug: str) -> None:
+    networks = load_networks()
+    net = networks[Slug(slug)]
+    coins = {one.native.priced_as for one in networks.values()} | {f"{net.id}/erc20:{net.wrapped_native}"}
+    for feed in load_feeds(networks)[Slug(slug)].feeds:
+        copies = [one for one in feed.assets if "/erc20:" in one and one not in coins]
+        assert not copies or feed.pair.partition("/")[0].upper() in ISSUED_THERE[slug]
+
+
+def test_wrapped_ether_of_avalanche_gnosis_polygon_and_bsc_has_no_feed() -> None:
+    offered = load_feeds(load_networks())
+    spoken_for = {one.lower() for net in offered.values() for feed in net.feeds for one in feed.assets}
+    for copy in (
+        "eip155:43114/erc20:0x49d5c2bdffac6ce2bfdb6640f4f80f226bc10bab",
+        "eip155:100/erc20:0x6a023ccd1ff6f2045c3309768ead9e68f978f6e1",
+        "eip155:137/erc20:0x7ceb23fd6bc0add59e62ac25578270cff1b9f619",
+        "eip155:56/erc20:0x2170ed0880ac9a755fd29b2688956bd959f933f8",
+    ):
+        assert copy not in spoken_for

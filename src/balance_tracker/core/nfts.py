@@ -5,6 +5,9 @@ from typing import Any, Literal
 
 from balance_tracker.core.ids import Address, Slug
 
+MOST_URI_BYTES = 256 * 1024
+"""What is longer is no metadata URI that anybody follows, and is not handed on."""
+
 NftStandard = Literal["erc721", "erc1155", "cryptopunks", "metaplex", "token2022"]
 
 

@@ -140,6 +140,9 @@ class ContractLibrary:
         self.erc20 = self._artifact(
             "@openzeppelin/contracts/build/contracts/ERC20PresetMinterPauser", ("string", "string")
         )
+        self.erc721 = self._artifact(
+            "@openzeppelin/contracts/build/contracts/ERC721PresetMinterPauserAutoId", ("string",) * 3
+        )
         self.erc1155 = self._artifact(
             "@openzeppelin/contracts/build/contracts/ERC1155PresetMinterPauser", ("string",)
         )

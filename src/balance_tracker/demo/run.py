@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from types import FrameType
 
 from balance_tracker.bootstrap import listed_tokens, load_settings, running, tracked_networks
+from balance_tracker.catalog.collections import load_collections
 from balance_tracker.catalog.feeds import load_feeds
 from balance_tracker.core.assets import Asset
 from balance_tracker.core.errors import ConfigurationError
@@ -23,6 +24,7 @@ from balance_tracker.core.networks import Network
 from balance_tracker.core.portfolio import Portfolio
 from balance_tracker.demo.anvil import AnvilNode, anvil
 from balance_tracker.demo.artifacts import Say, fetch_packages, say_on_stderr
+from balance_tracker.demo.collections import give_collections, place_collections
 from balance_tracker.demo.contracts import ContractLibrary
 from balance_tracker.demo.networks import EVM_NETWORKS, NODE_ARGUMENTS, LocalNetwork, prepare_network
 from balance_tracker.demo.solana_story import running_demo_bank
@@ -168,9 +170,23 @@ async def _fill(
         }
     filled: dict[Slug, LocalNetwork] = {slug: task.result() for slug, task in tasks.items()}
     await asyncio.to_thread(tell_stories, filled, library)
+    await _fill_collections(filled, library)
     for network in filled.values():
         network.let_time_pass()
     return list(filled.values())
+
+
+async def _fill_collections(networks: Mapping[Slug, LocalNetwork], library: ContractLibrary) -> None:
+    """Put the listed collections on the nodes, and tokens of them into the wallets."""
+    listed = load_collections({slug: one.network for slug, one in networks.items()})
+
+    def fill(slug: Slug, one: LocalNetwork) -> None:
+        place_collections(one.client, library, listed[slug])
+        give_collections(one.client, slug, listed[slug])
+
+    async with asyncio.TaskGroup() as group:
+        for slug, one in networks.items():
+            group.create_task(asyncio.to_thread(fill, slug, one))
 
 
 @asynccontextmanager

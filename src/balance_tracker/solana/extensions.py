@@ -30,6 +30,7 @@ class Extension(IntEnum):
     PERMANENT_DELEGATE = 12
     METADATA_POINTER = 18
     TOKEN_METADATA = 19
+    TOKEN_GROUP_MEMBER = 23
     SCALED_UI_AMOUNT = 25
 
 
@@ -99,6 +100,12 @@ def metadata_address(value: bytes) -> Address | None:
     reader = _exactly(value, 64, "metadata pointer")
     reader.address_or_zeros()
     return reader.address_or_zeros()
+
+
+def group_of(value: bytes) -> tuple[Address, Address]:
+    """``TokenGroupMember``: the mint and its group; the group's authority signed that it is of it."""
+    reader = _exactly(value, 72, "group membership")
+    return reader.address(), reader.address()
 
 
 def withheld_raw_amount(value: bytes) -> int:

@@ -15,6 +15,7 @@ from balance_tracker.solana.binary import LayoutError
 from balance_tracker.solana.client import AccountsAt, FoundAccount
 from balance_tracker.solana.layouts import MintState, decode_mint, decode_token_account
 from balance_tracker.solana.names import Names
+from balance_tracker.solana.nfts import HeldNft, NftBook
 from balance_tracker.solana.programs import TOKEN_PROGRAMS, metaplex_metadata_address
 from balance_tracker.solana.replies import Account, Fault, Item
 from balance_tracker.solana.ui_amount import ui_amount
@@ -22,29 +23,31 @@ from balance_tracker.solana.ui_amount import ui_amount
 
 @dataclass
 class Holdings:
-    """What the accounts say; ``nfts`` counts the mints kept out of ``balances``."""
+    """What the accounts say; ``nfts`` are the mints kept out of ``balances``."""
 
     balances: list[Balance] = field(default_factory=list)
     failures: list[AssetFailure] = field(default_factory=list)
-    nfts: int = 0
+    nfts: list[HeldNft] = field(default_factory=list)
 
 
 class HoldingsOf:
     """Turns the accounts of one owner at one slot into holdings."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - what a holding is made of
         self,
         network: Network,
         owner: Address,
         assets: Mapping[Address, Asset],
         names: Names,
         accounts: AccountsAt,
+        book: NftBook | None = None,
     ) -> None:
         self._network = network
         self._owner = owner
         self._assets = assets
         self._names = names
         self._at = accounts
+        self._book = NftBook() if book is None else book
         self._result = Holdings()
 
     def holdings(self, found: Sequence[FoundAccount], shown_at_zero: Sequence[Address]) -> Holdings:
@@ -86,7 +89,9 @@ class HoldingsOf:
         held = tuple(account for account in accounts if account is not None)
         raw_amount = sum(account.raw_amount for account in held)
         if state is not None and state.looks_like_nft:
-            self._result.nfts += raw_amount > 0
+            if raw_amount > 0:
+                metaplex = self._at.items.get(metaplex_metadata_address(mint))
+                self._result.nfts.append(HeldNft(mint, self._book.facts(mint, state, metaplex)))
             return
         self._result.balances.append(self._balance(asset, state, raw_amount, held))
 

@@ -44,7 +44,11 @@ class TokenAccountState:
 
 @dataclass(frozen=True, slots=True)
 class MintState:
-    """A mint and those of its extensions that matter to a holder."""
+    """A mint and those of its extensions that matter to a holder.
+
+    Attributes:
+        group_membership: The mint and the group that it says it is of (Token-2022).
+    """
 
     decimals: int
     supply: int
@@ -55,6 +59,7 @@ class MintState:
     permanent_delegate: Address | None = None
     metadata_address: Address | None = None
     metadata: MintMetadata | None = None
+    group_membership: tuple[Address, Address] | None = None
 
     @property
     def looks_like_nft(self) -> bool:
@@ -113,6 +118,7 @@ def decode_mint(data: bytes) -> MintState:
     delegate = found.get(Extension.PERMANENT_DELEGATE)
     pointer = found.get(Extension.METADATA_POINTER)
     metadata = found.get(Extension.TOKEN_METADATA)
+    member = found.get(Extension.TOKEN_GROUP_MEMBER)
     return MintState(
         decimals=decimals,
         supply=supply,
@@ -123,6 +129,7 @@ def decode_mint(data: bytes) -> MintState:
         permanent_delegate=None if delegate is None else extensions.permanent_delegate(delegate),
         metadata_address=None if pointer is None else extensions.metadata_address(pointer),
         metadata=None if metadata is None else _metadata_or_none(metadata),
+        group_membership=None if member is None else extensions.group_of(member),
     )
 
 

@@ -22,6 +22,7 @@ from balance_tracker.core.assets import Asset
 from balance_tracker.core.blocks import At, BlockRef
 from balance_tracker.core.errors import UpstreamError
 from balance_tracker.core.ids import Address
+from balance_tracker.core.including import BALANCES_ONLY, Include
 from balance_tracker.core.networks import Network
 from balance_tracker.core.portfolio import Reading
 from balance_tracker.ports import EndpointHealth
@@ -35,15 +36,20 @@ from balance_tracker.solana.client import (
 )
 from balance_tracker.solana.holdings import HoldingsOf
 from balance_tracker.solana.names import Names
+from balance_tracker.solana.nfts import NftBook, grouped, unnamed, with_listed, with_names
 from balance_tracker.solana.packs import Wanted, packs, shared, with_requests
 from balance_tracker.solana.programs import metaplex_metadata_address
 from balance_tracker.solana.replies import endpoint_error
+from balance_tracker.solana.sources import PositionSource, with_positions
 from balance_tracker.transport.jsonrpc import RpcCall, RpcError
 from balance_tracker.transport.pool import Pool, Session
 
 STALE_BEHIND_SLOTS = 150
 MOST_METADATA_KEYS = 400
 """Most names asked in one read; a wallet with more unknown mints learns the rest in later reads."""
+
+MOST_GROUP_NAMES = 99
+"""Most collections whose own name one read asks: what fits one call beside the clock."""
 
 OWNERS_PER_REQUEST = 10
 """Owners listed together: 20 calls, which endpoints take in one batch."""
@@ -53,15 +59,31 @@ PROBE_SECONDS = 10.0
 
 
 class SolanaReader:
-    """Reads Solana through a pool of endpoints."""
+    """Reads Solana through a pool of endpoints.
 
-    def __init__(self, network: Network, pool: Pool) -> None:
+    Args:
+        network: What its data file says.
+        pool: Its endpoints.
+        sources: Where positions come from, where they are included.
+    """
+
+    def __init__(self, network: Network, pool: Pool, sources: Sequence[PositionSource] = ()) -> None:
         self.network = network
         self._pool = pool
+        self._sources = tuple(sources)
+        self.protocols = tuple(sorted(source.slug for source in sources))
         self._names = Names()
+        self._book = NftBook()
         self._genesis = network.id.partition(":")[2]
 
-    async def read(self, owner: Address, assets: Sequence[Asset], at: At, deadline: float) -> Reading:
+    async def read(
+        self,
+        owner: Address,
+        assets: Sequence[Asset],
+        at: At,
+        deadline: float,
+        include: Include = BALANCES_ONLY,
+    ) -> Reading:
         """See :meth:`balance_tracker.ports.ChainReader.read`.
 
         ``asked`` counts SOL, the token accounts found, and the mints asked for by name that are not held.
@@ -78,10 +100,20 @@ class SolanaReader:
                 raise reading
             return reading
 
-        return await self._pool.run(operation, deadline)
+        reading = await self._pool.run(operation, deadline)
+        [own] = await self._with_collections([reading], deadline, include)
+        [whole] = await self._with_positions([owner], [own], deadline, include)
+        if isinstance(whole, UpstreamError):
+            raise whole
+        return whole
 
     async def read_many(
-        self, owners: Sequence[Address], assets: Sequence[Asset], at: At, deadline: float
+        self,
+        owners: Sequence[Address],
+        assets: Sequence[Asset],
+        at: At,
+        deadline: float,
+        include: Include = BALANCES_ONLY,
     ) -> Sequence[Reading | UpstreamError]:
         """See :meth:`balance_tracker.ports.ChainReader.read_many`; zeros that were found stay in it.
 
@@ -98,7 +130,73 @@ class SolanaReader:
 
         async with asyncio.TaskGroup() as running:
             tasks = [running.create_task(read(group)) for group in batched(owners, OWNERS_PER_REQUEST)]
-        return [result for task in tasks for result in task.result()]
+        results = [result for task in tasks for result in task.result()]
+        results = await self._with_collections(results, deadline, include)
+        return await self._with_positions(owners, results, deadline, include)
+
+    async def _with_collections(
+        self, results: Sequence[Reading | UpstreamError], deadline: float, include: Include
+    ) -> list[Reading | UpstreamError]:
+        """The results with names of collections where those are included, else without collections."""
+        readings = [result for result in results if isinstance(result, Reading)]
+        if not include.nfts:
+            return [_without_collections(result) for result in results]
+        listed = {one.contract_address: one for one in include.collections}
+        found = [with_listed(reading.collections, listed) for reading in readings]
+        nameless = [mint for holdings in found for mint in unnamed(holdings)]
+        names, requests = await self._group_names(list(dict.fromkeys(nameless)), deadline)
+        whole = iter(found)
+        read: list[Reading | UpstreamError] = []
+        for result in results:
+            if isinstance(result, Reading):
+                collections = with_names(next(whole), names)
+                read.append(replace(result, collections=collections, requests=result.requests + requests))
+                requests = 0
+            else:
+                read.append(result)
+        return read
+
+    async def _group_names(
+        self, mints: Sequence[Address], deadline: float
+    ) -> tuple[dict[Address, str | None], int]:
+        """What the mints of collections are called, as far as it can be learnt, and the requests it took."""
+        asked = [mint for mint in mints if not self._names.knows(mint)][:MOST_GROUP_NAMES]
+        requests = 0
+
+        async def operation(session: Session) -> None:
+            nonlocal requests
+            keys = {mint: metaplex_metadata_address(mint) for mint in asked}
+            client = SolanaClient(session, deadline)
+            accounts = await client.read_accounts([*keys.values()], [], 0)
+            for mint, key in keys.items():
+                self._names.of(mint, None, accounts.items.get(key))
+            requests = session.requests
+
+        if asked:
+            try:
+                await self._pool.run(operation, deadline)
+            except UpstreamError as error:
+                requests = error.requests
+        return {mint: self._names.of(mint, None, None).name for mint in mints}, requests
+
+    async def _with_positions(
+        self,
+        owners: Sequence[Address],
+        results: list[Reading | UpstreamError],
+        deadline: float,
+        include: Include,
+    ) -> list[Reading | UpstreamError]:
+        """The results, with the positions of all owners who were read."""
+        sources = [source for source in self._sources if source.slug in include.protocols]
+        if not sources:
+            return results
+        read = [
+            (owner, result)
+            for owner, result in zip(owners, results, strict=True)
+            if isinstance(result, Reading)
+        ]
+        whole = iter(await with_positions(read, sources, self._pool, deadline))
+        return [next(whole) if isinstance(result, Reading) else result for result in results]
 
     async def probe(self) -> None:
         """Ask every endpoint for its genesis hash and slot."""
@@ -206,7 +304,7 @@ class SolanaReader:
         self, session: Session, wanted: Wanted, accounts: AccountsAt, assets: Mapping[Address, Asset]
     ) -> Reading:
         found, unheld = wanted.listing.accounts, wanted.unheld
-        holdings = HoldingsOf(self.network, wanted.owner, assets, self._names, accounts).holdings(
+        holdings = HoldingsOf(self.network, wanted.owner, assets, self._names, accounts, self._book).holdings(
             found, unheld
         )
         return Reading(
@@ -216,7 +314,8 @@ class SolanaReader:
             endpoint=session.name,
             requests=0,
             asked=1 + len(found) + len(unheld),
-            nfts=holdings.nfts,
+            nfts=len(holdings.nfts),
+            collections=grouped(self.network, holdings.nfts),
         )
 
     def _wanted(self, owner: Address, listing: Listing, assets: Mapping[Address, Asset]) -> Wanted:
@@ -239,7 +338,8 @@ class SolanaReader:
         nameless = [
             mint
             for mint in mints
-            if (mint not in assets or assets[mint].symbol is None) and not self._names.knows(mint)
+            if (mint not in assets or assets[mint].symbol is None)
+            and not (self._names.knows(mint) or self._book.knows(mint))
         ]
         return [*mints, *(metaplex_metadata_address(mint) for mint in nameless[:MOST_METADATA_KEYS])]
 
@@ -250,6 +350,12 @@ class SolanaReader:
             UpstreamError: ``stale_head``: more than 150 slots behind the best one seen.
         """
         self._pool.saw_head(session.endpoint, slot)
+
+
+def _without_collections(result: Reading | UpstreamError) -> Reading | UpstreamError:
+    if isinstance(result, Reading) and result.collections:
+        return replace(result, collections=())
+    return result
 
 
 def _refuse_old_list(listing: Listing, slot: int) -> None:

@@ -40,6 +40,8 @@ _LEAST_SECONDS = 0.25
 _ITS_OWN_FAULT_SECONDS = 2.0
 """An answer that took longer is late, whatever little time we had for it."""
 _SHOWN_CHARACTERS = 200
+_MOST_DIGITS = 1_000
+"""No whole number in an answer is longer."""
 
 _log = get_logger(__name__)
 
@@ -319,9 +321,22 @@ class ApiHost:
 def _parsed(body: bytes) -> Any:
     """A body as JSON without a float; ``None`` if it is none. ``NaN`` and infinities become ``None``."""
     try:
-        return json.loads(body, parse_float=Decimal, parse_int=int, parse_constant=lambda _: None)
+        return json.loads(body, parse_float=_number, parse_int=_whole, parse_constant=lambda _: None)
     except (ValueError, RecursionError, ArithmeticError):
         return None
+
+
+def _number(text: str) -> Decimal | None:
+    """A number digit by digit; one beyond what a decimal can be costs itself, and not the document."""
+    try:
+        return Decimal(text)
+    except ArithmeticError:
+        return None
+
+
+def _whole(text: str) -> int | None:
+    """The same of a whole number."""
+    return int(text) if len(text) <= _MOST_DIGITS else None
 
 
 def _excerpt(document: Any) -> str:
