@@ -4,8 +4,8 @@ Usage: ``python -m tools.aave_markets FACTS`` where FACTS holds ``aave_v3.json``
 npm packages ``@aave-dao/aave-address-book`` and, for Fantom, ``@bgd-labs/aave-address-book``.
 
 Spark is not in them: its addresses are written here by hand and were found again in public
-repositories, not on chain. It needs no list of reserves, for these are read from the chain; a list only spares a request
-where rewards are looked for.
+repositories, not on chain. It needs no list of reserves, for these are read from the chain; a list only
+spares a request where rewards are looked for.
 """
 
 import json

@@ -1,6 +1,7 @@
 """What each error code means, in one sentence; ``reference.py`` refuses a code that is missing here."""
 
 CODES: dict[str, str] = {
+    "address_refused": "A URL that a stranger chose does not lead to the public internet.",
     "bad_response": "An endpoint answered what no endpoint should: HTML, cut text, another id or shape.",
     "batch_unsupported": "An endpoint does not take JSON-RPC batches; it is asked one by one from then on.",
     "block_missing": "An endpoint does not have the block, or not yet.",
@@ -54,6 +55,7 @@ CODES: dict[str, str] = {
     "too_large": "An endpoint finds the request too large; it is split.",
     "too_many_addresses": "More addresses were asked for than one request may.",
     "too_many_assets": "More assets were asked for than one request may.",
+    "too_many_collections": "More collections were asked for than one request may.",
     "too_many_tokens": "More tokens were asked for than one request may.",
     "unauthorized": "An endpoint refused the key, or wants one.",
     "unknown_asset": "The asset is on no tracked network.",

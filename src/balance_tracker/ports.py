@@ -3,15 +3,18 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from balance_tracker.core.assets import Asset
-from balance_tracker.core.blocks import At
+from balance_tracker.core.blocks import At, BlockRef
 from balance_tracker.core.errors import UpstreamError
-from balance_tracker.core.ids import Address
+from balance_tracker.core.ids import Address, AssetId
+from balance_tracker.core.including import BALANCES_ONLY, Include
 from balance_tracker.core.networks import Network
+from balance_tracker.core.nfts import Collection, NftHolding
 from balance_tracker.core.portfolio import FailureCode, Reading
-from balance_tracker.core.prices import Interval, PricePoint, Quote, SourceFamily
+from balance_tracker.core.positions import ProtocolFailure
+from balance_tracker.core.prices import Interval, PricePoint, PriceSeries, Quote, SourceFamily
 
 EndpointState = Literal["unknown", "healthy", "resting", "stale", "wrong_chain"]
 
@@ -65,12 +68,24 @@ class AddressFormat(Protocol):
 
 
 class ChainReader(Protocol):
-    """Reads one network."""
+    """Reads one network.
+
+    Attributes:
+        protocols: Slugs of the protocols that can be included there.
+    """
 
     network: Network
+    protocols: tuple[str, ...]
 
-    async def read(self, owner: Address, assets: Sequence[Asset], at: At, deadline: float) -> Reading:
-        """Balances of the native coin and of ``assets``, all at one block.
+    async def read(
+        self,
+        owner: Address,
+        assets: Sequence[Asset],
+        at: At,
+        deadline: float,
+        include: Include = BALANCES_ONLY,
+    ) -> Reading:
+        """Balances of the native coin and of ``assets``, and what else is included, all at one block.
 
         Args:
             owner: Whose holdings.
@@ -78,6 +93,7 @@ class ChainReader(Protocol):
                 On Solana they name what is found, and are shown at zero when ``trust`` is ``unknown``.
             at: The block, see :data:`~balance_tracker.core.blocks.At`.
             deadline: The loop's time (``asyncio`` clock, seconds) by which it answers with what it has.
+            include: Protocols and collections to read as well; what of it fails is told in the reading.
 
         Raises:
             UpstreamError: No endpoint answered; one failed asset is not an error but in ``failures``.
@@ -85,7 +101,12 @@ class ChainReader(Protocol):
         """
 
     async def read_many(
-        self, owners: Sequence[Address], assets: Sequence[Asset], at: At, deadline: float
+        self,
+        owners: Sequence[Address],
+        assets: Sequence[Asset],
+        at: At,
+        deadline: float,
+        include: Include = BALANCES_ONLY,
     ) -> Sequence[Reading | UpstreamError]:
         """Balances of many owners as one matrix: a reading for each, in their order, or why it has none.
 
@@ -101,6 +122,7 @@ class ChainReader(Protocol):
             assets: As for :meth:`read`; one that was asked for by name has the trust ``unknown``.
             at: As for :meth:`read`.
             deadline: As for :meth:`read`; owners that were not reached by then have an error.
+            include: As for :meth:`read`, of every owner.
 
         Raises:
             UpstreamError: Nothing was answered for any owner.
@@ -139,6 +161,67 @@ class NameService(Protocol):
 
     async def name_of(self, address: Address) -> str | None:
         """The checked name of an address for display, or ``None`` if it has none or it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class NftsFound:
+    """Holdings of collections, completed as far as it went, and collections that are not known."""
+
+    holdings: tuple[NftHolding, ...]
+    failures: tuple[ProtocolFailure, ...] = ()
+    requests: int = 0
+
+
+class NftReader(Protocol):
+    """Finds what collections of one network do not list themselves."""
+
+    async def search(
+        self,
+        owner: Address,
+        collections: Sequence[Collection],
+        holdings: Sequence[NftHolding],
+        block: BlockRef,
+        deadline: float,
+    ) -> NftsFound:
+        """The holdings with the ids that no contract listed, at the block of the reading.
+
+        Args:
+            owner: Whose holdings.
+            collections: Those that the reading asked; ERC-1155 among them are only found here.
+            holdings: What the reading found.
+            block: The reading's.
+            deadline: The loop's time (``asyncio`` clock, seconds) by which it answers with what it has.
+
+        Returns:
+            Every holding that came in, more complete or as it was, and others that were found.
+        """
+
+    async def uris(
+        self, wanted: Sequence[tuple[Collection, str]], block: BlockRef, deadline: float
+    ) -> Sequence[str | None]:
+        """The metadata URI of each token at a block, ``None`` where the contract tells none.
+
+        Raises:
+            UpstreamError: No endpoint answered.
+        """
+
+
+class MetadataSource(Protocol):
+    """Reads what metadata URIs hold, and what they point to, within bounds.
+
+    Strangers write them: nothing is fetched from where they must not send us.
+    """
+
+    def within(self, uri: str) -> dict[str, Any] | None:
+        """The JSON object that stands in the URI itself (``data:``); ``None`` where none does."""
+
+    async def fetch(self, uri: str, deadline: float) -> dict[str, Any] | None:
+        """The JSON object that a URI points to; ``None`` where it is not followed or not to be had.
+
+        Args:
+            uri: As a contract gave it.
+            deadline: The loop's time (``asyncio`` clock, seconds) by which it is given up.
+        """
 
 
 class Cache(Protocol):
@@ -226,3 +309,13 @@ class PriceSource(Protocol):
         self, asset: Asset, start: datetime, end: datetime, interval: Interval, deadline: float
     ) -> Sequence[PricePoint]:
         """Points from ``start`` to ``end`` at about the interval, none where it keeps no history."""
+
+
+class PriceHistoryStore(Protocol):
+    """Keeps past prices once they are fetched: what was true then does not change."""
+
+    async def load(self, asset_id: AssetId, interval: Interval) -> PriceSeries:
+        """What is kept of an asset's past; nothing of one that was never kept, or was lost."""
+
+    async def keep(self, asset_id: AssetId, interval: Interval, series: PriceSeries) -> None:
+        """Keep this in place of what was kept; where it can't be, the next question asks again."""

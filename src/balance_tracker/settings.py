@@ -136,7 +136,26 @@ class Settings(BaseSettings):
     )
     shipped_tokens: bool = Field(
         default=True,
-        description="Whether the shipped token lists are used; `false` leaves only the operator's.",
+        description=(
+            "Whether the shipped lists of tokens and collections are used; `false` leaves only the "
+            "operator's."
+        ),
+    )
+    collection_lists: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+        default=(),
+        repr=False,
+        description=(
+            "Files or URLs of lists of NFT collections, comma-separated, merged over the shipped; the page "
+            "on collections shows one."
+        ),
+    )
+    ipfs_gateway: _BaseUrl = Field(
+        default="https://ipfs.io",
+        repr=False,
+        description=(
+            "The gateway that metadata of NFTs is fetched by where it is on IPFS and was asked for: the root "
+            "behind which paths are `/ipfs/…`."
+        ),
     )
     balance_ttl_seconds: float = Field(
         default=60.0,

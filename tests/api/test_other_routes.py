@@ -197,6 +197,9 @@ def test_the_specification_describes_every_route_with_examples_and_problems() ->
         document = api.get("/openapi.json").json()
     assert set(document["paths"]) == {
         "/balances",
+        "/defi",
+        "/nfts",
+        "/portfolio",
         "/prices",
         "/prices/history",
         "/networks",

@@ -206,3 +206,22 @@ def test_the_examples_of_prices_have_the_shapes_that_are_answered() -> None:
     schemas.Prices.model_validate(examples.PRICES)
     schemas.PriceHistory.model_validate(examples.PRICE_HISTORY)
     schemas.Balances.model_validate(examples.BALANCES)
+
+
+def test_an_absurd_change_of_a_day_ends_no_answer_in_any_currency() -> None:
+    feed = source(changes={ETH: "-0." + "9" * 34, DOLLAR: "0.001"})
+    with client(feed) as api:
+        for currency in ("usd", "eur", "eth"):
+            answer = api.get("/prices", params={"assets": f"{ETH},{DOLLAR}", "currency": currency})
+            assert answer.status_code == 200
+            assert all(entry["price"] for entry in answer.json()["prices"])
+            balances = api.get("/balances", params={"address": ALICE, "currency": currency})
+            assert balances.json()["total_value"] is not None
+
+
+def test_the_same_history_up_to_now_is_asked_for_once() -> None:
+    feed = source()
+    with client(feed) as api:
+        for _ in range(5):
+            assert api.get("/prices/history", params={"asset": ETH}).status_code == 200
+    assert len(feed.asked) == 1

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 import balance_tracker.cli.balances as balances_command
 import balance_tracker.cli.networks as networks_command
 import balance_tracker.cli.tokens as tokens_command
+import balance_tracker.cli.whole as whole_command
 from balance_tracker.cli.main import app
 from balance_tracker.settings import Settings
 
@@ -50,7 +51,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
         def scripted(_settings: Settings) -> object:
             return opened(tracker or ScriptedTracker(three_networks()))
 
-        for module in (balances_command, networks_command, tokens_command):
+        for module in (balances_command, networks_command, tokens_command, whole_command):
             monkeypatch.setattr(module, "running", scripted)
         result = CliRunner().invoke(app, list(words))
         return Ran(result.exit_code, result.stdout, result.stderr)

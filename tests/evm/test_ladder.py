@@ -31,7 +31,7 @@ from balance_tracker.evm.ladder import FIRST_RETRY_SECONDS, FIRST_UNSUPPORTED_SE
 from balance_tracker.evm.outcomes import Answer
 from balance_tracker.evm.question import Question
 from balance_tracker.evm.reader import chain_facts
-from balance_tracker.transport.memory import DAY_SECONDS, Memory
+from balance_tracker.transport.memory import Memory
 from balance_tracker.transport.pool import Pool, open_pool
 
 pytestmark = pytest.mark.integration

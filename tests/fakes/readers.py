@@ -8,8 +8,11 @@ from balance_tracker.core.assets import Asset, native_asset
 from balance_tracker.core.blocks import At, BlockRef
 from balance_tracker.core.errors import InputError, UpstreamError
 from balance_tracker.core.ids import Address, AssetId, NetworkId, Slug, token_asset_id
+from balance_tracker.core.including import BALANCES_ONLY, Include
 from balance_tracker.core.networks import Family, NativeCoin, Network
+from balance_tracker.core.nfts import NftHolding
 from balance_tracker.core.portfolio import AssetFailure, Balance, FailureCode, Reading
+from balance_tracker.core.positions import Position, ProtocolFailure
 from balance_tracker.ports import EndpointHealth
 
 ALICE = "0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045"
@@ -84,25 +87,64 @@ class ScriptedReader:
     lost: dict[str, UpstreamError] = field(default_factory=dict)
     chunks: list[tuple[Address, ...]] = field(default_factory=list)
     under_way: int = 0
+    positions: tuple[Position, ...] = ()
+    protocol_failures: tuple[ProtocolFailure, ...] = ()
+    collections: tuple[NftHolding, ...] = ()
+    included: list[Include] = field(default_factory=list)
 
-    async def read(self, owner: Address, assets: Sequence[Asset], at: At, deadline: float) -> Reading:
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        return tuple(sorted({one.protocol for one in (*self.positions, *self.protocol_failures)}))
+
+    async def read(
+        self,
+        owner: Address,
+        assets: Sequence[Asset],
+        at: At,
+        deadline: float,
+        include: Include = BALANCES_ONLY,
+    ) -> Reading:
         self.reads += 1
         self.asked.append(tuple(assets))
+        self.included.append(include)
         await self._take_time()
         if owner in self.lost:
             raise self.lost[owner]
-        return self._reading(owner, assets, requests=1)
+        return self._with_more(owner, self._reading(owner, assets, requests=1), include)
 
     async def read_many(
-        self, owners: Sequence[Address], assets: Sequence[Asset], at: At, deadline: float
+        self,
+        owners: Sequence[Address],
+        assets: Sequence[Asset],
+        at: At,
+        deadline: float,
+        include: Include = BALANCES_ONLY,
     ) -> Sequence[Reading | UpstreamError]:
         self.chunks.append(tuple(owners))
         self.asked.append(tuple(assets))
+        self.included.append(include)
         await self._take_time()
         return [
-            self.lost.get(owner) or self._without_zeros(self._reading(owner, assets, requests=place == 0))
+            self.lost.get(owner)
+            or self._with_more(
+                owner, self._without_zeros(self._reading(owner, assets, requests=place == 0)), include
+            )
             for place, owner in enumerate(owners)
         ]
+
+    def _with_more(self, owner: Address, reading: Reading, include: Include) -> Reading:
+        """The scripted positions of the protocols that are included, and the scripted collections."""
+        return replace(
+            reading,
+            positions=tuple(
+                one for one in self.positions if one.owner == owner and one.protocol in include.protocols
+            ),
+            protocols_asked=tuple(slug for slug in self.protocols if slug in include.protocols),
+            protocol_failures=tuple(
+                one for one in self.protocol_failures if one.protocol in include.protocols
+            ),
+            collections=self.collections if include.collections else (),
+        )
 
     async def _take_time(self) -> None:
         self.under_way += 1

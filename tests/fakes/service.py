@@ -1,6 +1,6 @@
 """The portfolio use cases over scripted networks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
@@ -9,6 +9,8 @@ from tests.fakes.readers import ScriptedReader, formats
 
 from balance_tracker.cache.memory import MemoryCache
 from balance_tracker.core.assets import Asset
+from balance_tracker.core.ids import Slug
+from balance_tracker.core.nfts import Collection
 from balance_tracker.ports import NameService, PriceSource
 from balance_tracker.services.addresses import AddressBook
 from balance_tracker.services.many import OWNERS_PER_CHUNK, ManyPortfolios
@@ -17,6 +19,8 @@ from balance_tracker.services.portfolio import PortfolioService
 from balance_tracker.services.pricing import PriceService
 from balance_tracker.services.reading import NetworkReading
 from balance_tracker.services.valuation import Valuation
+from balance_tracker.services.whole import WholeService
+from balance_tracker.services.whole_reading import WholeReading
 
 NOW = datetime(2026, 11, 22, 5, 0, tzinfo=UTC)
 
@@ -46,6 +50,7 @@ class Scene:
         prices: Sequence[PriceSource] = (),
         price_ttl_seconds: float = 300,
         source_seconds: float = 1,
+        collections: Mapping[Slug, Sequence[Collection]] | None = None,
     ) -> None:
         self.clock = Clock()
         self.cache = MemoryCache("balances", clock=self.clock)
@@ -76,6 +81,20 @@ class Scene:
             self.cache,
             deadline_seconds=deadline_seconds,
             valuation=valuation,
+            now=lambda: NOW,
+        )
+        self.whole = WholeService(
+            self.networks,
+            {
+                slug: WholeReading(reader, self.tokens[slug], self.cache, ttl_seconds)
+                for slug, reader in self.readers.items()
+            },
+            book,
+            names,
+            self.cache,
+            deadline_seconds=deadline_seconds,
+            valuation=valuation,
+            collections=collections,
             now=lambda: NOW,
         )
         self.many = ManyPortfolios(

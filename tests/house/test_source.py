@@ -26,9 +26,11 @@ BROAD_CATCHES = {
     "src/balance_tracker/cli/exits.py": "one command",
     "src/balance_tracker/services/catalog.py": "one network's probe: the others go on",
     "src/balance_tracker/services/naming.py": "a name for display, which harms no answer",
+    "src/balance_tracker/services/nfts.py": "one network's search: the others go on",
     "src/balance_tracker/services/price_round.py": "one price source's task: the others go on",
     "src/balance_tracker/services/reading.py": "one network's task: the others go on",
     "src/balance_tracker/services/valuation.py": "prices, which harm no balance",
+    "src/balance_tracker/services/whole_reading.py": "one network's task: the others go on",
     "src/balance_tracker/services/token_refresh.py": "one network's check: the others go on",
 }
 """Where ``except Exception`` may stand: an edge, which records what it caught."""

@@ -18,6 +18,19 @@ from balance_tracker.services.spam import judged
         "t.me/giveaway",
         "$ 1000 USDT at drop . xyz",
         "ETHG.app",
+        "usdc.gift",
+        "get.eth",
+        "Сlaim reward",
+        "clаim now",
+        "visit usdc\u2024gift",
+        "usdc。com",
+        "ⓦⓦⓦ.x",
+        "win at usdc[.]com",
+        "$1000 at ethgift dot com",
+        "v\u200cisit x",
+        "t.ly/abc",
+        "uniswap-lp.netlify",
+        "ETHG.ORG\u200b",
     ],
 )
 def test_a_name_that_advertises_is_spam(name: str) -> None:
@@ -26,7 +39,19 @@ def test_a_name_that_advertises_is_spam(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["USD Coin", "USDC.e", "Wrapped AVAX", "Proclaim", "Rocket Pool ETH", "St. Kitts"]
+    "name",
+    [
+        "USD Coin",
+        "USDC.e",
+        "Wrapped AVAX",
+        "Proclaim",
+        "Rocket Pool ETH",
+        "St. Kitts",
+        "Рубль",
+        "A. World",
+        "Polka Dot",
+        "U.S. Dollar",
+    ],
 )
 def test_an_honest_name_is_not(name: str) -> None:
     assert judged(token(BASE, STRANGE, "ODD", name=name, trust="unknown")).trust == "unknown"

@@ -28,13 +28,13 @@ from tests.fakes.service import NOW, Scene
 
 from balance_tracker.core.assets import Asset
 from balance_tracker.core.ids import Address, AssetId
-from balance_tracker.core.portfolio import Portfolio
-from balance_tracker.core.prices import Price
+from balance_tracker.core.portfolio import Balance, Portfolio
+from balance_tracker.core.prices import Price, PriceStatus, Quote
 from balance_tracker.services.freshness import good_for_seconds
 from balance_tracker.services.past_prices import PastPrices
 from balance_tracker.services.pricing import PriceService
 from balance_tracker.services.serialise import portfolio_json
-from balance_tracker.services.valuation import Valuation
+from balance_tracker.services.valuation import NO_VALUE_NOTE, Priced, Valuation, valued
 
 DOLLAR = token(ETHEREUM, USDC, "USDC")
 SAI = token(ETHEREUM, DAI, "DAI", 18)
@@ -295,3 +295,17 @@ async def test_under_a_limit_of_calls_the_others_fill_in_and_nothing_is_missing(
     assert sources.count(("defillama",)) == 150
     ages = {NOW - holding.price.as_of for holding in portfolio.holdings if holding.price is not None}
     assert ages == {timedelta(minutes=9)}
+
+
+@pytest.mark.parametrize(("shown", "value"), [("4", None), ("1", Decimal(250)), (None, Decimal(250))])
+def test_a_mint_that_shows_another_amount_has_a_price_and_no_value(shown: str | None, value: Any) -> None:
+    share = replace(SAI, decimals=8)
+    price = Price(
+        share.asset_id, "usd", Decimal(250), NOW, ("coingecko",), Decimal(0), Decimal(1), PriceStatus.SINGLE
+    )
+    holding = valued(Balance(share, 10**8, ui_amount=shown), Priced({share.asset_id: price}))
+    assert (holding.value, holding.price) == (value, price)
+    assert holding.balance.asset.note == (NO_VALUE_NOTE if value is None else None)
+    own = replace(price, quotes=(Quote(share.asset_id, "fixed", "fixed", Decimal(250), NOW),))
+    told = valued(Balance(share, 10**8, ui_amount=shown), Priced({share.asset_id: own}))
+    assert told.value == 250

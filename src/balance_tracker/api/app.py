@@ -10,10 +10,12 @@ from balance_tracker import __version__
 from balance_tracker.api import docs, problems, specification
 from balance_tracker.api.balances import BalancesRoute
 from balance_tracker.api.middleware import Edge
+from balance_tracker.api.nfts import router as nfts_router
 from balance_tracker.api.prices import router as prices_router
 from balance_tracker.api.routes import router
 from balance_tracker.api.stored import StoredAnswers
 from balance_tracker.api.tracking import NotOpenError
+from balance_tracker.api.whole import router as whole_router
 from balance_tracker.bootstrap import Tracker, load_settings, running
 from balance_tracker.settings import Settings
 from balance_tracker.telemetry.logging import configure
@@ -56,6 +58,8 @@ def create_app(
     app.add_exception_handler(NotOpenError, _on_not_open)
     balances = BalancesRoute()
     app.router.routes.insert(0, balances)
+    app.include_router(whole_router)
+    app.include_router(nfts_router)
     app.include_router(prices_router)
     app.include_router(router)
     docs.install(app)

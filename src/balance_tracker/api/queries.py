@@ -30,11 +30,28 @@ type StrictBool = Annotated[bool, BeforeValidator(_strict_bool)]
 type StrictInt = Annotated[int, BeforeValidator(_strict_int)]
 
 
-_CURRENCY = Field(
+CURRENCY = Field(
     default="usd",
     max_length=20,
     description=f"What prices and values are in: {', '.join(CURRENCIES)}.",
     examples=["usd"],
+)
+
+NETWORKS = Field(
+    default=None,
+    max_length=1000,
+    description="Slugs, comma-separated. Without it, every tracked network of the address's family.",
+    examples=["ethereum,base"],
+)
+
+AT = Field(
+    default=None,
+    max_length=64,
+    description=(
+        "A block number (then exactly one EVM network) or an RFC 3339 time (the last block at or before "
+        "it, on every network). Without it, the latest block."
+    ),
+    examples=["2026-01-31T12:00:00Z", "21000000"],
 )
 
 
@@ -57,12 +74,7 @@ class BalancesQuery(BaseModel):
         ),
         examples=["0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045", "vitalik.eth"],
     )
-    networks: str | None = Field(
-        default=None,
-        max_length=1000,
-        description="Slugs, comma-separated. Without it, every tracked network of the address's family.",
-        examples=["ethereum,base"],
-    )
+    networks: str | None = NETWORKS
     tokens: str | None = Field(
         default=None,
         max_length=8000,
@@ -72,16 +84,8 @@ class BalancesQuery(BaseModel):
         ),
         examples=["0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"],
     )
-    currency: str = _CURRENCY
-    at: str | None = Field(
-        default=None,
-        max_length=64,
-        description=(
-            "A block number (then exactly one EVM network) or an RFC 3339 time (the last block at or before "
-            "it, on every network). Without it, the latest block."
-        ),
-        examples=["2026-01-31T12:00:00Z", "21000000"],
-    )
+    currency: str = CURRENCY
+    at: str | None = AT
     spam: StrictBool = Field(default=False, description="Whether tokens that look like spam are shown.")
     min_value: str | None = Field(
         default=None,
@@ -105,7 +109,7 @@ class PricesQuery(BaseModel):
         ),
         examples=["eip155:1/slip44:60,eip155:1/erc20:0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"],
     )
-    currency: str = _CURRENCY
+    currency: str = CURRENCY
 
 
 class HistoryQuery(BaseModel):
@@ -134,7 +138,7 @@ class HistoryQuery(BaseModel):
         description="How far apart points are: 5m, 1h or 1d. At most 10,000 of them.",
         examples=["1h"],
     )
-    currency: str = _CURRENCY
+    currency: str = CURRENCY
 
 
 class TokensQuery(BaseModel):

@@ -4,33 +4,35 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-_DECIMAL = r"^-?(0|[1-9][0-9]*)(\.[0-9]*[1-9])?$"
+DECIMAL = r"^-?(0|[1-9][0-9]*)(\.[0-9]*[1-9])?$"
 _INTEGER = r"^(0|[1-9][0-9]*)$"
 
 
-class _Shape(BaseModel):
+class Shape(BaseModel):
+    """A shape that holds nothing beside its fields."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class Quote(_Shape):
+class Quote(Shape):
     """What one source said, of the asset or of the currency's rate."""
 
     asset_id: str
     source: str
     currency: Literal["usd"]
-    amount: str = Field(pattern=_DECIMAL)
+    amount: str = Field(pattern=DECIMAL)
     as_of: str
 
 
-class Price(_Shape):
+class Price(Shape):
     """What one unit costs, and how we know."""
 
     currency: str
-    amount: str = Field(pattern=_DECIMAL)
+    amount: str = Field(pattern=DECIMAL)
     as_of: str = Field(description="When the oldest quote used was true.")
     sources: list[str] = Field(description="Those whose quotes were used.")
-    spread: str = Field(pattern=_DECIMAL, description="(Highest - lowest quote used) / price.")
-    confidence: str = Field(pattern=_DECIMAL, description="0 to 1.")
+    spread: str = Field(pattern=DECIMAL, description="(Highest - lowest quote used) / price.")
+    confidence: str = Field(pattern=DECIMAL, description="0 to 1.")
     status: Literal["agreed", "single", "disputed", "suspect"] = Field(
         description=(
             "`agreed`: sources of several families agree; `single`: one family only; `disputed`: they "
@@ -46,7 +48,7 @@ class Price(_Shape):
     )
 
 
-class TokenAccount(_Shape):
+class TokenAccount(Shape):
     """One Solana token account of a holding."""
 
     address: str
@@ -57,7 +59,7 @@ class TokenAccount(_Shape):
     withheld_raw_amount: str = Field(pattern=_INTEGER)
 
 
-class Identity(_Shape):
+class Identity(Shape):
     """What identifies an asset."""
 
     network: str
@@ -74,11 +76,11 @@ class Holding(Identity):
     """How much of one asset the address has."""
 
     raw_amount: str = Field(pattern=_INTEGER, description="Smallest units, as the chain has it.")
-    amount: str | None = Field(pattern=_DECIMAL, description="Whole units; null without decimals.")
+    amount: str | None = Field(pattern=DECIMAL, description="Whole units; null without decimals.")
     price: Price | None
-    value: str | None = Field(pattern=_DECIMAL, description="Null is not known; never zero for it.")
+    value: str | None = Field(pattern=DECIMAL, description="Null is not known; never zero for it.")
     value_change_24h: str | None = Field(
-        pattern=_DECIMAL, description="By how much this amount rose in value within a day."
+        pattern=DECIMAL, description="By how much this amount rose in value within a day."
     )
     trust: Literal["verified", "listed", "unknown", "spam"]
     logo_uri: str | None
@@ -86,7 +88,7 @@ class Holding(Identity):
     accounts: list[TokenAccount] | None = Field(default=None, description="Solana: the accounts summed.")
 
 
-class AssetFailure(_Shape):
+class AssetFailure(Shape):
     """One asset whose balance is not known; it is never a zero."""
 
     asset_id: str
@@ -105,7 +107,7 @@ class AssetFailure(_Shape):
     reason: str
 
 
-class AssetCounts(_Shape):
+class AssetCounts(Shape):
     """`asked` is `answered` plus the number failed, the native coin included."""
 
     asked: int
@@ -113,7 +115,7 @@ class AssetCounts(_Shape):
     failed: list[AssetFailure]
 
 
-class NetworkError(_Shape):
+class NetworkError(Shape):
     """Why a network is missing or stale."""
 
     code: str
@@ -121,7 +123,7 @@ class NetworkError(_Shape):
     retryable: bool
 
 
-class Coverage(_Shape):
+class Coverage(Shape):
     """What one network was asked, and what of it is known."""
 
     network: str
@@ -141,20 +143,20 @@ class Coverage(_Shape):
     nfts: int | None = Field(default=None, description="Solana: what looks like an NFT, counted only.")
 
 
-class ExcludedHolding(_Shape):
-    """A holding that is left out, and why: `spam`, `dust` or `mirror`."""
+class ExcludedHolding(Shape):
+    """A holding that is left out, and why: `spam`, `dust`, `mirror` or `in_position`."""
 
     network: str
     asset_id: str
     contract_address: str | None
     symbol: str | None
     raw_amount: str = Field(pattern=_INTEGER)
-    amount: str | None = Field(pattern=_DECIMAL)
-    value: str | None = Field(pattern=_DECIMAL, description="Of dust: what it is worth.")
-    reason: Literal["spam", "dust", "mirror"]
+    amount: str | None = Field(pattern=DECIMAL)
+    value: str | None = Field(pattern=DECIMAL, description="Of dust: what it is worth.")
+    reason: Literal["spam", "dust", "mirror", "in_position"]
 
 
-class Balances(_Shape):
+class Balances(Shape):
     """What an address holds, and what could not be learnt."""
 
     address: str
@@ -163,7 +165,7 @@ class Balances(_Shape):
     holdings: list[Holding]
     coverage: list[Coverage]
     total_value: str | None = Field(
-        pattern=_DECIMAL,
+        pattern=DECIMAL,
         description="The exact sum of the known values of `holdings`; what is in `excluded` is not in it.",
     )
     unpriced: int = Field(description="How many holdings have no known value.")
@@ -171,29 +173,29 @@ class Balances(_Shape):
     complete: bool = Field(description="Whether every network asked is `ok`.")
 
 
-class AssetPrice(_Shape):
+class AssetPrice(Shape):
     """One asset asked for; without a known price it is null, and never zero."""
 
     asset_id: str = Field(description="CAIP-19.")
     price: Price | None
 
 
-class Prices(_Shape):
+class Prices(Shape):
     """What assets are worth now, every one that was asked for."""
 
     currency: str
     prices: list[AssetPrice]
 
 
-class PricePoint(_Shape):
+class PricePoint(Shape):
     """What an asset was worth at a time, by one source."""
 
     at: str
-    amount: str = Field(pattern=_DECIMAL)
+    amount: str = Field(pattern=DECIMAL)
     source: str
 
 
-class PriceGap(_Shape):
+class PriceGap(Shape):
     """A time of which no source has a price."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
@@ -202,14 +204,14 @@ class PriceGap(_Shape):
     end: str = Field(alias="to")
 
 
-class FailedSource(_Shape):
+class FailedSource(Shape):
     """A source that did not answer, and why."""
 
     source: str
     code: str
 
 
-class PriceHistory(_Shape):
+class PriceHistory(Shape):
     """What an asset was worth over a time: at most one point for each interval."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
@@ -224,7 +226,7 @@ class PriceHistory(_Shape):
     failed: list[FailedSource] = Field(description="Sources that were asked now and did not answer.")
 
 
-class NativeCoin(_Shape):
+class NativeCoin(Shape):
     """What pays a network's fees."""
 
     symbol: str
@@ -232,7 +234,7 @@ class NativeCoin(_Shape):
     decimals: int
 
 
-class Endpoint(_Shape):
+class Endpoint(Shape):
     """What is known of one endpoint; its name is its host."""
 
     name: str
@@ -251,7 +253,7 @@ class Endpoint(_Shape):
     learned: dict[str, str] = Field(description="Limits and gaps that it has shown by use.")
 
 
-class NetworkShape(_Shape):
+class NetworkShape(Shape):
     """One tracked network."""
 
     slug: str
@@ -267,7 +269,7 @@ class NetworkShape(_Shape):
     endpoints: list[Endpoint]
 
 
-class Networks(_Shape):
+class Networks(Shape):
     """What is tracked."""
 
     networks: list[NetworkShape]
@@ -284,27 +286,27 @@ class Token(Identity):
     note: str | None
 
 
-class Tokens(_Shape):
+class Tokens(Shape):
     """One page of listed tokens."""
 
     tokens: list[Token]
     next_cursor: str | None
 
 
-class Health(_Shape):
+class Health(Shape):
     """Liveness."""
 
     status: Literal["ok"]
 
 
-class Ready(_Shape):
+class Ready(Shape):
     """Readiness, with each component by name."""
 
     status: Literal["ready"]
     components: dict[str, Literal["ok", "unknown", "failed"]]
 
 
-class Version(_Shape):
+class Version(Shape):
     """What runs here."""
 
     name: str

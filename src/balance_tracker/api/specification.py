@@ -21,6 +21,7 @@ One network failing never fails the answer: it is HTTP 200, the network's `statu
 """
 _TAGS = [
     {"name": "balances", "description": "What addresses hold."},
+    {"name": "portfolio", "description": "What protocols hold for addresses, and everything they have."},
     {"name": "prices", "description": "What assets are worth, and were."},
     {"name": "catalog", "description": "What is tracked."},
     {"name": "service", "description": "The service itself."},

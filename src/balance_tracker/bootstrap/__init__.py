@@ -4,6 +4,7 @@
 """
 
 from balance_tracker.bootstrap.configuration import listed_tokens, load_settings, tracked_networks
-from balance_tracker.bootstrap.tracker import Readiness, Tracker, running
+from balance_tracker.bootstrap.readiness import Readiness
+from balance_tracker.bootstrap.tracker import Tracker, running
 
 __all__ = ["Readiness", "Tracker", "listed_tokens", "load_settings", "running", "tracked_networks"]

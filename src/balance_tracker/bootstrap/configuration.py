@@ -45,7 +45,7 @@ def tracked_networks(settings: Settings) -> dict[Slug, Network]:
     Raises:
         ConfigurationError: A setting names a network that does not exist, or one has no endpoint.
     """
-    with _named("TRACKER_NETWORKS_DIR"):
+    with named_setting("TRACKER_NETWORKS_DIR"):
         known = load_networks(settings.networks_dir)
     by_key = {rpc_key(slug): slug for slug in known}
     for key in settings.rpc:
@@ -73,13 +73,17 @@ async def listed_tokens(
     """
     refreshed = settings.data_dir / REFRESHED_LIST
     lists = [read_local_list(refreshed)] if refreshed.exists() else []
-    with _named("TRACKER_TOKEN_LISTS"):
+    with named_setting("TRACKER_TOKEN_LISTS"):
         lists += [await operator_list(entry) for entry in settings.token_lists]
         return load_tokens(networks, shipped=settings.shipped_tokens, extra_lists=lists)
 
 
-async def operator_list(entry: str) -> tuple[str, bytes]:
+async def operator_list(entry: str, what: str = "token list") -> tuple[str, bytes]:
     """A list of the operator, from its file or its URL, as origin and document.
+
+    Args:
+        entry: A path or a URL.
+        what: What is listed, for the message.
 
     Raises:
         ConfigurationError: It can't be had.
@@ -90,12 +94,12 @@ async def operator_list(entry: str) -> tuple[str, bytes]:
         return entry, await fetch_document(entry, MAX_LIST_BYTES, LIST_SECONDS)
     except UpstreamError as error:
         raise ConfigurationError(
-            f"A token list could not be fetched from {redact_url(entry)}: {error.message}"
+            f"A {what} could not be fetched from {redact_url(entry)}: {error.message}"
         ) from None
 
 
 @contextmanager
-def _named(setting: str) -> Iterator[None]:
+def named_setting(setting: str) -> Iterator[None]:
     """Put the setting's name ahead of what is wrong with the file that it names."""
     try:
         yield

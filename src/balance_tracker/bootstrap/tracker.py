@@ -1,63 +1,50 @@
 """The tracker: everything opened in order, closed in reverse."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
+from balance_tracker.bootstrap.collecting import Collecting, open_collecting
 from balance_tracker.bootstrap.configuration import listed_tokens, load_settings, tracked_networks
+from balance_tracker.bootstrap.leading import position_sources, protocol_guides
+from balance_tracker.bootstrap.opening import names_of, open_transports, readers_of
 from balance_tracker.bootstrap.pricing import (
-    PriceSources,
     Pricing,
-    Transports,
     open_pricing,
     price_sources,
     with_followings,
 )
+from balance_tracker.bootstrap.readiness import Readiness, readiness_of
 from balance_tracker.bootstrap.refreshing import refreshed
 from balance_tracker.cache.memory import MemoryCache
 from balance_tracker.core.assets import Asset
 from balance_tracker.core.blocks import At
 from balance_tracker.core.ids import Slug
-from balance_tracker.core.networks import Network
 from balance_tracker.core.portfolio import Portfolio
+from balance_tracker.core.whole import Positions, WholePortfolio
 from balance_tracker.evm.address import EvmAddresses
-from balance_tracker.evm.ens import EnsNames
-from balance_tracker.evm.reader import EvmReader
+from balance_tracker.evm.wallet_tours import Leaders
 from balance_tracker.ports import ChainReader, NameService
 from balance_tracker.services.addresses import AddressBook
 from balance_tracker.services.asset_ids import AssetIds
 from balance_tracker.services.catalog import DEFAULT_LIMIT, CatalogService, NetworkView, TokenPage
 from balance_tracker.services.many import AddressAnswer, ManyPortfolios, Report
+from balance_tracker.services.nft_pages import NftPage
+from balance_tracker.services.nfts import NftService
 from balance_tracker.services.portfolio import PortfolioService
 from balance_tracker.services.price_history import History
 from balance_tracker.services.price_questions import PriceList, PriceQuestions
 from balance_tracker.services.reading import NetworkReading
 from balance_tracker.services.token_refresh import TokenListDiff
 from balance_tracker.services.valuation import Valuation
+from balance_tracker.services.whole import WholeService
+from balance_tracker.services.whole_reading import WholeReading
 from balance_tracker.settings import Settings
 from balance_tracker.solana.address import SolanaAddresses
-from balance_tracker.solana.reader import STALE_BEHIND_SLOTS, SolanaReader
 from balance_tracker.telemetry.redact import protect
-from balance_tracker.transport.http import HttpClient
-from balance_tracker.transport.memory import MemoryFile
-from balance_tracker.transport.pool import STALE_BEHIND_BLOCKS, Pool, attempt_seconds, open_pool
-
-ENDPOINTS_FILE = "endpoints.json"
-"""What endpoints have shown, in the data directory."""
-
-ComponentStatus = Literal["ok", "unknown", "failed"]
-
-
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    """Whether questions can be answered, and the state of each component by name."""
-
-    ready: bool
-    components: dict[str, ComponentStatus]
 
 
 class Tracker:
@@ -83,26 +70,32 @@ class Tracker:
         self._readers: Mapping[Slug, ChainReader] = {}
         self._portfolios: PortfolioService | None = None
         self._many: ManyPortfolios | None = None
+        self._whole: WholeService | None = None
+        self._nfts: NftService | None = None
         self._prices: PriceQuestions | None = None
         self._pricing: Pricing | None = None
 
     async def __aenter__(self) -> Self:
         protect(url for urls in self.settings.rpc.values() for url in urls)
-        protect(entry for entry in self.settings.token_lists if "://" in entry)
+        lists = (*self.settings.token_lists, *self.settings.collection_lists)
+        protect(entry for entry in lists if "://" in entry)
         networks = tracked_networks(self.settings)
         tokens = await listed_tokens(self.settings, networks)
         async with AsyncExitStack() as stack:
-            through = await _open_transports(stack, networks, self.settings)
+            through = await open_transports(stack, networks, self.settings)
             sources = price_sources(self.settings, networks, through)
             listed = await with_followings(tokens, networks, sources.asked)
             cache = await stack.enter_async_context(MemoryCache("balances"))
-            names = _names(networks.values(), through.pools)
-            readers = {
-                slug: _reader(network, through.pools[slug], names, sources)
-                for slug, network in networks.items()
-            }
+            names = names_of(networks.values(), through.pools)
+            guides = protocol_guides(networks, listed, self.settings.networks_dir)
+            collecting = await open_collecting(self.settings, networks, through.pools)
+            leaders = {slug: Leaders(own, collecting.guides[slug]) for slug, own in guides.items()}
+            positions = position_sources(networks, listed)
+            readers = readers_of(
+                networks, through.pools, names, sources, leaders=leaders, positions=positions
+            )
             pricing = await open_pricing(stack, self.settings, networks, sources)
-            self._wire(listed, readers, names, cache, pricing)
+            self._wire(listed, readers, names, cache, pricing, collecting)
             self._stack = stack.pop_all()
         return self
 
@@ -110,6 +103,7 @@ class Tracker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._catalog = self._portfolios = self._many = self._prices = self._pricing = None
+        self._whole = self._nfts = None
         self._readers = {}
         await self._stack.aclose()
 
@@ -171,6 +165,62 @@ class Tracker:
             spam=spam,
             min_value=min_value,
             progress=progress,
+        )
+
+    async def whole(
+        self,
+        addresses: Sequence[str],
+        networks: Sequence[str] | None = None,
+        *,
+        currency: str = "usd",
+        at: At | str = None,
+    ) -> WholePortfolio:
+        """Everything that addresses have: balances, positions and collections, nothing counted twice.
+
+        Arguments and errors are those of :meth:`balance_tracker.services.whole.WholeService.portfolio`.
+        """
+        return await _opened(self._whole).portfolio(addresses, networks, currency=currency, at=at)
+
+    async def positions(
+        self,
+        address: str,
+        networks: Sequence[str] | None = None,
+        *,
+        protocols: Sequence[str] = (),
+        currency: str = "usd",
+        at: At | str = None,
+    ) -> Positions:
+        """What protocols hold for an address.
+
+        Arguments and errors are those of :meth:`balance_tracker.services.whole.WholeService.positions`.
+        """
+        return await _opened(self._whole).positions(
+            address, networks, protocols=protocols, currency=currency, at=at
+        )
+
+    async def nfts(
+        self,
+        address: str,
+        networks: Sequence[str] | None = None,
+        *,
+        collections: Sequence[str] = (),
+        at: At | str = None,
+        limit: int = DEFAULT_LIMIT,
+        cursor: str | None = None,
+        metadata: bool = False,
+    ) -> NftPage:
+        """What an address holds of collections, page by page.
+
+        Arguments and errors are those of :meth:`balance_tracker.services.nfts.NftService.nfts`.
+        """
+        return await _opened(self._nfts).nfts(
+            address,
+            networks,
+            collections=collections,
+            at=at,
+            limit=limit,
+            cursor=cursor,
+            metadata=metadata,
         )
 
     async def prices(self, assets: Sequence[str], currency: str = "usd") -> PriceList:
@@ -258,26 +308,21 @@ class Tracker:
 
     def readiness(self) -> Readiness:
         """Whether questions can be answered: it is open, and not every network is known to be down."""
-        if self._catalog is None:
-            return Readiness(ready=False, components={"catalog": "failed", "cache": "failed"})
-        states: dict[str, ComponentStatus] = {
-            view.network.slug: _state(view) for view in self._catalog.networks()
-        }
-        components: dict[str, ComponentStatus] = {"catalog": "ok", "cache": "ok"}
-        if self._pricing is not None and self._pricing.sources:
-            components["prices"] = self._pricing.current.state
-        components |= states
-        return Readiness(any(state != "failed" for state in states.values()), components)
+        views = None if self._catalog is None else self._catalog.networks()
+        pricing = self._pricing
+        return readiness_of(views, pricing.current.state if pricing and pricing.sources else None)
 
-    def _wire(
+    def _wire(  # noqa: PLR0917 - one of each that was opened
         self,
         tokens: Mapping[Slug, Sequence[Asset]],
         readers: Mapping[Slug, ChainReader],
         names: NameService | None,
         cache: MemoryCache,
         pricing: Pricing,
+        collecting: Collecting | None = None,
     ) -> None:
         """Build the use cases over open parts."""
+        collecting = Collecting.nothing() if collecting is None else collecting
         self._readers = readers
         networks = {slug: reader.network for slug, reader in readers.items()}
         readings = {
@@ -291,6 +336,21 @@ class Tracker:
         valuation = Valuation(pricing.current, pricing.past) if pricing.sources else None
         self._portfolios = PortfolioService(*parts, deadline_seconds=seconds, valuation=valuation)
         self._many = ManyPortfolios(*parts, deadline_seconds=seconds, valuation=valuation)
+        wholes = {
+            slug: WholeReading(reader, tokens.get(slug, ()), cache, self.settings.balance_ttl_seconds)
+            for slug, reader in readers.items()
+        }
+        self._whole = WholeService(
+            networks,
+            wholes,
+            book,
+            names,
+            cache,
+            deadline_seconds=seconds,
+            valuation=valuation,
+            collections=collecting.listed,
+        )
+        self._nfts = collecting.service(wholes, book, names, cache, self.settings)
         ids = AssetIds(networks, tokens.values(), book)
         self._prices = PriceQuestions(ids, pricing.current, pricing.history, deadline_seconds=seconds)
         self._pricing = pricing
@@ -301,51 +361,6 @@ async def running(settings: Settings) -> AsyncIterator[Tracker]:
     """A tracker with everything open, for an entry point."""
     async with Tracker(settings) as tracker:
         yield tracker
-
-
-async def _open_transports(
-    stack: AsyncExitStack, networks: Mapping[Slug, Network], settings: Settings
-) -> Transports:
-    """One pool per network, over one HTTP client; what endpoints show is kept over a restart."""
-    http = await stack.enter_async_context(HttpClient())
-    memories = await stack.enter_async_context(MemoryFile(settings.data_dir / ENDPOINTS_FILE))
-    pools = {
-        slug: await stack.enter_async_context(
-            open_pool(
-                slug,
-                network.endpoints,
-                http=http,
-                attempt_seconds=attempt_seconds(network.endpoints, settings.deadline_seconds),
-                memories=memories,
-                stale_behind=STALE_BEHIND_SLOTS if network.family == "solana" else STALE_BEHIND_BLOCKS,
-            )
-        )
-        for slug, network in networks.items()
-    }
-    return Transports(http, pools, memories)
-
-
-def _reader(network: Network, pool: Pool, names: EnsNames | None, sources: PriceSources) -> ChainReader:
-    if network.family == "solana":
-        return SolanaReader(network, pool)
-    naming = names if "ens_registry" in network.contracts else None
-    feeds = sources.chainlink.rider(network.slug) if sources.chainlink is not None else None
-    return EvmReader(network, pool, [rider for rider in (naming, feeds) if rider is not None])
-
-
-def _names(networks: Iterable[Network], pools: Mapping[Slug, Pool]) -> EnsNames | None:
-    """Names are looked up where their registry is, if that network is tracked."""
-    for network in networks:
-        if "ens_registry" in network.contracts:
-            return EnsNames(network, pools[network.slug])
-    return None
-
-
-def _state(view: NetworkView) -> ComponentStatus:
-    states = {endpoint.state for endpoint in view.endpoints}
-    if "healthy" in states:
-        return "ok"
-    return "unknown" if "unknown" in states or not states else "failed"
 
 
 def _opened[T](service: T | None) -> T:

@@ -1,7 +1,7 @@
 """The commands and their options. Each body imports its command only when it is run: help is quick."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Literal, NamedTuple
 
 import typer
 
@@ -19,6 +19,19 @@ app = typer.Typer(
 )
 tokens_app = typer.Typer(help="The listed tokens.", no_args_is_help=True)
 app.add_typer(tokens_app, name="tokens")
+
+
+type Output = Literal["table", "json", "csv"]
+
+
+class Typed(NamedTuple):
+    """What was typed for ``portfolio`` and ``defi``."""
+
+    addresses: list[str]
+    networks: list[str] | None
+    protocols: list[str] | None
+    currency: str
+    at: str | None
 
 
 def main() -> None:
@@ -39,6 +52,37 @@ def _options(
     ] = False,
 ) -> None:
     del version
+
+
+def _output(*, as_json: bool, as_csv: bool) -> Output:
+    """How the answer is written.
+
+    Raises:
+        typer.Exit: Both were asked for.
+    """
+    if as_json and as_csv:
+        say("Error: --json and --csv can't be given together.")
+        raise typer.Exit(WRONG_USE)
+    return "json" if as_json else "csv" if as_csv else "table"
+
+
+def _whole(subject: Literal["portfolio", "defi"], typed: Typed, output: Output) -> None:
+    def command() -> int:
+        from balance_tracker.cli.whole import Request, run  # noqa: PLC0415 - only when it is run
+
+        return run(
+            Request(
+                subject=subject,
+                addresses=tuple(dict.fromkeys(typed.addresses)),
+                networks=tuple(typed.networks or ()),
+                protocols=tuple(typed.protocols or ()),
+                currency=typed.currency,
+                at=typed.at,
+                output=output,
+            )
+        )
+
+    sys.exit(guarded(command))
 
 
 @app.command()
@@ -68,9 +112,7 @@ def balances(  # noqa: PLR0917 - typer passes by name
     as_csv: Annotated[bool, typer.Option("--csv", help="One line per holding.")] = False,
 ) -> None:
     """Show what addresses hold."""
-    if as_json and as_csv:
-        say("Error: --json and --csv can't be given together.")
-        raise typer.Exit(WRONG_USE)
+    output = _output(as_json=as_json, as_csv=as_csv)
 
     def command() -> int:
         from balance_tracker.cli.balances import Request, run  # noqa: PLC0415 - only when it is run
@@ -85,7 +127,101 @@ def balances(  # noqa: PLR0917 - typer passes by name
                 spam=spam,
                 min_value=min_value,
                 several=len(addresses) > 1,
-                output="json" if as_json else "csv" if as_csv else "table",
+                output=output,
+            )
+        )
+
+    sys.exit(guarded(command))
+
+
+@app.command()
+def portfolio(  # noqa: PLR0917 - typer passes by name
+    addresses: Annotated[
+        list[str], typer.Argument(metavar="ADDRESS…", help="EVM or Solana addresses, or names.")
+    ],
+    network: Annotated[
+        list[str] | None,
+        typer.Option("--network", "-n", metavar="SLUG", help="Only this network; repeatable."),
+    ] = None,
+    currency: Annotated[str, typer.Option(help="What values are in.")] = "usd",
+    at: Annotated[
+        str | None, typer.Option(metavar="BLOCK|TIME", help="A past block (one EVM network) or time.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The API's object.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="One line per holding and side.")] = False,
+) -> None:
+    """Show everything that addresses have, put together: balances, positions and NFTs."""
+    typed = Typed(addresses, network, None, currency, at)
+    _whole("portfolio", typed, _output(as_json=as_json, as_csv=as_csv))
+
+
+@app.command()
+def defi(  # noqa: PLR0917 - typer passes by name
+    addresses: Annotated[
+        list[str], typer.Argument(metavar="ADDRESS…", help="EVM or Solana addresses, or names.")
+    ],
+    network: Annotated[
+        list[str] | None,
+        typer.Option("--network", "-n", metavar="SLUG", help="Only this network; repeatable."),
+    ] = None,
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option("--protocol", metavar="SLUG", help="Only this protocol; repeatable."),
+    ] = None,
+    currency: Annotated[str, typer.Option(help="What values are in.")] = "usd",
+    at: Annotated[
+        str | None, typer.Option(metavar="BLOCK|TIME", help="A past block (one EVM network) or time.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The API's object; a list for several addresses.")
+    ] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="One line per side of a position.")] = False,
+) -> None:
+    """Show what protocols hold for addresses."""
+    typed = Typed(addresses, network, protocol, currency, at)
+    _whole("defi", typed, _output(as_json=as_json, as_csv=as_csv))
+
+
+@app.command()
+def nfts(  # noqa: PLR0917 - typer passes by name
+    addresses: Annotated[
+        list[str], typer.Argument(metavar="ADDRESS…", help="EVM or Solana addresses, or names.")
+    ],
+    network: Annotated[
+        list[str] | None,
+        typer.Option("--network", "-n", metavar="SLUG", help="Only this network; repeatable."),
+    ] = None,
+    collection: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CONTRACT", help="Only this collection, listed or not; repeatable."),
+    ] = None,
+    currency: Annotated[str, typer.Option(hidden=True, help="Not used: these have no value here.")] = "usd",
+    at: Annotated[
+        str | None, typer.Option(metavar="BLOCK|TIME", help="A past block (one EVM network) or time.")
+    ] = None,
+    metadata: Annotated[
+        bool, typer.Option("--metadata", help="Fetch metadata from where URIs point.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The API's object; a list for several addresses.")
+    ] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="One line per token id.")] = False,
+) -> None:
+    """Show what addresses hold of NFT collections."""
+    del currency
+    output = _output(as_json=as_json, as_csv=as_csv)
+
+    def command() -> int:
+        from balance_tracker.cli.nfts import Request, run  # noqa: PLC0415 - only when it is run
+
+        return run(
+            Request(
+                addresses=tuple(dict.fromkeys(addresses)),
+                networks=tuple(network or ()),
+                collections=tuple(collection or ()),
+                at=at,
+                metadata=metadata,
+                output=output,
             )
         )
 

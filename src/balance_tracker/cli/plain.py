@@ -65,8 +65,8 @@ class CsvPages:
                 "address": portfolio.address,
                 "currency": portfolio.currency,
                 "native": "true" if shape["native"] else "false",
-                "symbol": _harmless(shape["symbol"]),
-                "name": _harmless(shape["name"]),
+                "symbol": harmless(shape["symbol"]),
+                "name": harmless(shape["name"]),
                 "block_number": blocks.get(shape["network"]),
                 "price": price.get("amount"),
                 "price_status": price.get("status"),
@@ -122,6 +122,6 @@ def _cell(value: str | None) -> str:
     return " ".join(value.split()) if value and value.strip() else "-"
 
 
-def _harmless(text: str | None) -> str | None:
+def harmless(text: str | None) -> str | None:
     """A token's own words, so that a spreadsheet does not run them as a formula."""
     return f"'{text}" if text and text.startswith(_FORMULA_STARTS) else text

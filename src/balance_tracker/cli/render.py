@@ -130,14 +130,33 @@ def _missing(entry: NetworkCoverage) -> Text:
     if entry.status == "stale":
         age = age_text(int(entry.age_seconds))
         return line.append(f" is shown as it was {age} ago, because now: {reason}.", style="yellow")
+    gaps = [*_missing_assets(entry), *_missing_protocols(entry)]
+    if entry.collection_failures:
+        count = len(entry.collection_failures)
+        gaps.append(f"{count} {plural('collection', count)}")
+    return line.append(f" is missing {'; '.join(gaps) or reason}.", style="yellow")
+
+
+def _missing_assets(entry: NetworkCoverage) -> list[str]:
     failures = entry.failures
     named = [
         f"{one_line(failure.asset.symbol) or failure.asset.contract_address} ({_REASONS[failure.code]})"
         for failure in failures[:_MOST_NAMED]
     ]
-    more = f" and {len(failures) - _MOST_NAMED} more" if len(failures) > _MOST_NAMED else ""
-    text = f" is missing {len(failures)} of {entry.asked} assets: {', '.join(named)}{more}."
-    return line.append(text, style="yellow")
+    return [f"{len(failures)} of {entry.asked} assets: {_some(named, len(failures))}"] if failures else []
+
+
+def _missing_protocols(entry: NetworkCoverage) -> list[str]:
+    failures = entry.protocol_failures
+    named = [
+        f"{one_line(failure.market) or failure.protocol} ({_REASONS.get(failure.code, failure.code)})"
+        for failure in failures[:_MOST_NAMED]
+    ]
+    return [f"positions in {_some(named, len(failures))}"] if failures else []
+
+
+def _some(named: Sequence[str], count: int) -> str:
+    return ", ".join(named) + (f" and {count - _MOST_NAMED} more" if count > _MOST_NAMED else "")
 
 
 def _left_out(portfolio: Portfolio) -> list[Text]:

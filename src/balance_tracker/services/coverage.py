@@ -19,6 +19,7 @@ from balance_tracker.core.portfolio import (
     NetworkError,
     Reading,
 )
+from balance_tracker.core.positions import ProtocolFailure
 from balance_tracker.telemetry.logging import get_logger
 from balance_tracker.telemetry.redact import redact_text
 
@@ -82,7 +83,7 @@ class NetworkCoverages:
         coverage = NetworkCoverage(
             network=self._network.slug,
             chain_id=self._network.chain_id,
-            status="partial" if reading.failures else "ok",
+            status="partial" if has_gaps(reading) else "ok",
             block=reading.block,
             cached=cached,
             stale=False,
@@ -94,6 +95,8 @@ class NetworkCoverages:
             failures=_redacted(reading.failures),
             nfts=reading.nfts,
             age_seconds=age,
+            protocol_failures=_clean(reading.protocol_failures),
+            collection_failures=_clean(reading.collection_failures),
         )
         return NetworkAnswer(reading.balances, coverage)
 
@@ -149,6 +152,11 @@ class NetworkCoverages:
         return (native, *map(self._own, assets))
 
 
+def has_gaps(reading: Reading) -> bool:
+    """Whether anything that was asked of the network is not known."""
+    return bool(reading.failures or reading.protocol_failures or reading.collection_failures)
+
+
 def usable(reading: Reading, *, without_zeros: bool = False) -> Reading:
     """A reading of a real block in which at least one asset answered.
 
@@ -173,6 +181,10 @@ def usable(reading: Reading, *, without_zeros: bool = False) -> Reading:
 def elapsed_ms(started: float) -> int:
     """Milliseconds since a moment of the loop's clock."""
     return round((asyncio.get_running_loop().time() - started) * 1000)
+
+
+def _clean(failures: tuple[ProtocolFailure, ...]) -> tuple[ProtocolFailure, ...]:
+    return tuple(replace(failure, reason=redact_text(failure.reason)) for failure in failures)
 
 
 def _redacted(failures: tuple[AssetFailure, ...]) -> tuple[AssetFailure, ...]:

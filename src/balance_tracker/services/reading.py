@@ -12,6 +12,7 @@ from balance_tracker.core.assets import Asset
 from balance_tracker.core.blocks import At
 from balance_tracker.core.errors import InputError, UpstreamError
 from balance_tracker.core.ids import Address, Slug, shorten
+from balance_tracker.core.networks import Network
 from balance_tracker.core.portfolio import NetworkError, Reading, Status
 from balance_tracker.ports import Cache, ChainReader
 from balance_tracker.services.coverage import NetworkAnswer, NetworkCoverages, elapsed_ms, usable
@@ -79,7 +80,7 @@ class NetworkReading:
             reading, age = await self._read(key, owner, assets, at, deadline)
             answer = self._coverages.answered(reading, age, started)
         except InputError as error:
-            answer = self._coverages.failed(assets, _not_for_the_caller(error, at), started)
+            answer = self._coverages.failed(assets, not_for_the_caller(error, at), started)
         except Exception as error:  # noqa: BLE001 - the edge of one network's task: the others go on
             why = self._coverages.explained(error)
             answer = self._last_good(key, why, started) or self._coverages.failed(assets, why, started)
@@ -119,13 +120,13 @@ class NetworkReading:
     async def _read(
         self, key: str, owner: Address, assets: tuple[Asset, ...], at: At, deadline: Deadline
     ) -> tuple[Reading, float]:
-        self._refuse_past_of_solana(at)
+        refuse_past_of_solana(self._network, at)
 
         async def load() -> Reading:
             try:
                 reading = await self._reader.read(owner, assets, at, deadline.wrap_up)
             except UpstreamError as error:
-                raise self._no_such_block(error, at) from error
+                raise no_such_block(self._network, error, at) from error
             return usable(reading)
 
         async with asyncio.timeout_at(deadline.end):
@@ -140,14 +141,14 @@ class NetworkReading:
     ) -> dict[Address, Reading | NetworkError]:
         """A reading of each owner, or why there is none; only one of them tells shared requests."""
         try:
-            self._refuse_past_of_solana(at)
+            refuse_past_of_solana(self._network, at)
             async with asyncio.timeout_at(deadline.end):
                 results = await self._reader.read_many(owners, assets, at, deadline.wrap_up)
             return dict(zip(owners, map(self._one_of_many, results), strict=True))
         except InputError as error:
-            whole = _not_for_the_caller(error, at)
+            whole = not_for_the_caller(error, at)
         except Exception as error:  # the edge of one network's task: the others go on
-            mistake = self._no_such_block(error, at) if isinstance(error, UpstreamError) else error
+            mistake = no_such_block(self._network, error, at) if isinstance(error, UpstreamError) else error
             if isinstance(mistake, InputError):
                 raise mistake from error
             whole = self._coverages.explained(mistake)
@@ -184,22 +185,6 @@ class NetworkReading:
                 kept = NetworkAnswer((), replace(coverage, requests=result.requests, error=result))
             answers[owner] = kept
         return answers
-
-    def _refuse_past_of_solana(self, at: At) -> None:
-        if at is not None and self._network.family == "solana":
-            raise UpstreamError(
-                "Solana endpoints keep no past balances.", code="history_unavailable", retryable=False
-            )
-
-    def _no_such_block(self, error: UpstreamError, at: At) -> UpstreamError | InputError:
-        """The caller's mistake if it is the block that they named, otherwise the error as it is."""
-        if error.code != "block_missing" or not isinstance(at, int):
-            return error
-        return InputError(
-            f"{self._network.name} has no block {at} that an endpoint knows.",
-            code="invalid_at",
-            hint="Give a block that exists, or a time.",
-        )
 
     def _fresh(self, key: str, started: float) -> NetworkAnswer | None:
         """What is kept and would do for one owner too."""
@@ -256,7 +241,30 @@ class NetworkReading:
         )
 
 
-def _not_for_the_caller(error: InputError, at: At) -> NetworkError:
+def refuse_past_of_solana(network: Network, at: At) -> None:
+    """Nobody has what accounts of Solana held.
+
+    Raises:
+        UpstreamError: ``history_unavailable``, if that is asked for.
+    """
+    if at is not None and network.family == "solana":
+        raise UpstreamError(
+            "Solana endpoints keep no past balances.", code="history_unavailable", retryable=False
+        )
+
+
+def no_such_block(network: Network, error: UpstreamError, at: At) -> UpstreamError | InputError:
+    """The caller's mistake if it is the block that they named, otherwise the error as it is."""
+    if error.code != "block_missing" or not isinstance(at, int):
+        return error
+    return InputError(
+        f"{network.name} has no block {at} that an endpoint knows.",
+        code="invalid_at",
+        hint="Give a block that exists, or a time.",
+    )
+
+
+def not_for_the_caller(error: InputError, at: At) -> NetworkError:
     """A mistake about the block, as the network's error unless the caller named that block.
 
     Raises:

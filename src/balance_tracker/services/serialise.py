@@ -38,7 +38,7 @@ def portfolio_json(portfolio: Portfolio) -> Json:
         "coverage": [coverage_json(entry) for entry in portfolio.coverage],
         "total_value": _plain_or_none(portfolio.total_value),
         "unpriced": portfolio.unpriced,
-        "excluded": [_excluded_json(entry) for entry in portfolio.excluded],
+        "excluded": [excluded_json(entry) for entry in portfolio.excluded],
         "complete": portfolio.complete,
     }
 
@@ -266,7 +266,8 @@ def _failure_json(failure: AssetFailure) -> Json:
     }
 
 
-def _excluded_json(entry: Excluded) -> Json:
+def excluded_json(entry: Excluded) -> Json:
+    """A holding that totals leave out, and why."""
     asset = entry.asset
     amount = None if asset.decimals is None else plain(to_amount(entry.raw_amount, asset.decimals))
     return {

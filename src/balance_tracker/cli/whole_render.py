@@ -1,0 +1,199 @@
+"""Everything that addresses have for a terminal: holdings, positions, collections and what is missing."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from balance_tracker.cli.holdings import holdings_table, readable_amount
+from balance_tracker.cli.money import readable_change, readable_value
+from balance_tracker.cli.render import coverage_lines
+from balance_tracker.cli.words import one_line, plural
+from balance_tracker.core.ids import Address
+from balance_tracker.core.portfolio import Portfolio
+from balance_tracker.core.whole import OwnedCollection, Positions, ValuedLeg, ValuedPosition, WholePortfolio
+from balance_tracker.services.whole_valuing import IN_POSITION
+
+_MOST_IDS = 6
+_SIDE_STYLES = {"borrowed": "red", "claimable": "green"}
+
+
+def show_whole(answer: Positions | WholePortfolio, console: Console) -> None:
+    """Print what addresses have, and below it what could not be learnt."""
+    portfolio = as_portfolio(answer)
+    collections = answer.collections if isinstance(answer, WholePortfolio) else ()
+    console.print(_title(answer))
+    tables = [holdings_table(portfolio)] if portfolio.holdings else []
+    if answer.positions:
+        tables.append(_positions_table(answer.positions, answer.currency, priced=_is_priced(answer)))
+    if collections:
+        tables.append(_collections_table(collections))
+    for position, table in enumerate(tables):
+        if position:
+            console.print()
+        console.print(table)
+    if not tables:
+        console.print(Text(_why_empty(answer), style="dim"))
+    if isinstance(answer, WholePortfolio) and _is_priced(answer):
+        for line in _total_lines(answer):
+            console.print(line)
+    console.print()
+    for line in coverage_lines(portfolio):
+        console.print(line)
+
+
+def as_portfolio(answer: Positions | WholePortfolio) -> Portfolio:
+    """The part of an answer that a portfolio of balances has, for what prints such ones."""
+    portfolio = Portfolio(
+        address=_addresses(answer)[0],
+        name=None,
+        currency=answer.currency,
+        holdings=(),
+        coverage=answer.coverage,
+        taken_at=answer.taken_at,
+        priced_for_seconds=answer.priced_for_seconds,
+    )
+    if isinstance(answer, Positions):
+        return portfolio
+    excluded = tuple(one for one in answer.excluded if one.reason != IN_POSITION)
+    return replace(portfolio, holdings=answer.holdings, excluded=excluded)
+
+
+def _title(answer: Positions | WholePortfolio) -> Text:
+    names = answer.names if isinstance(answer, WholePortfolio) else _names(answer)
+    title = Text()
+    for position, address in enumerate(_addresses(answer)):
+        title.append("\n" if position else "")
+        title.append(names.get(address, address), style="bold")
+        if address in names:
+            title.append(f"  {address}", style="dim")
+    return title
+
+
+def _addresses(answer: Positions | WholePortfolio) -> tuple[Address, ...]:
+    return answer.addresses if isinstance(answer, WholePortfolio) else (answer.address,)
+
+
+def _names(answer: Positions) -> dict[Address, str]:
+    return {} if answer.name is None else {answer.address: answer.name}
+
+
+def _positions_table(positions: Sequence[ValuedPosition], currency: str, *, priced: bool) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for title, right in (("Protocol", False), ("Market", False), ("Side", False), ("Asset", False)):
+        table.add_column(title, justify="right" if right else "left", no_wrap=True, max_width=24)
+    table.add_column("Amount", justify="right", no_wrap=True, overflow="fold")
+    if priced:
+        table.add_column(f"Value {currency.upper()}", justify="right", no_wrap=True, overflow="fold")
+    table.add_column("Note", style="yellow", overflow="fold")
+    for one in positions:
+        sides = list(_sides(one))
+        for place, (side, leg) in enumerate(sides):
+            table.add_row(
+                *_where(one, first=place == 0),
+                Text(side, style=_SIDE_STYLES.get(side, "")),
+                Text(one_line(leg.leg.asset.symbol) or "?"),
+                Text(_amount(leg)),
+                *((Text(_value(leg.holding.value, currency)),) if priced else ()),
+                Text(_note(one, leg, first=place == 0)),
+                end_section=place == len(sides) - 1,
+            )
+    return table
+
+
+def _where(one: ValuedPosition, *, first: bool) -> tuple[Text, Text]:
+    if not first:
+        return Text(""), Text("")
+    position = one.position
+    protocol = Text(position.protocol, style="bold cyan")
+    protocol.append(f" {position.network}", style="not bold dim")
+    return protocol, Text(one_line(position.market))
+
+
+def _sides(one: ValuedPosition) -> Iterator[tuple[str, ValuedLeg]]:
+    for side, legs in (("supplied", one.supplied), ("borrowed", one.borrowed), ("claimable", one.claimable)):
+        for leg in legs:
+            yield side, leg
+
+
+def _amount(leg: ValuedLeg) -> str:
+    amount = leg.holding.balance.amount
+    return f"{leg.leg.raw_amount} raw" if amount is None else readable_amount(amount)
+
+
+def _value(value: Decimal | None, currency: str) -> str:
+    return "-" if value is None else readable_value(value, currency)
+
+
+def _note(one: ValuedPosition, leg: ValuedLeg, *, first: bool) -> str:
+    notes = []
+    if first and one.position.health_factor is not None:
+        notes.append(f"health {readable_amount(one.position.health_factor)}")
+    if leg.leg.collateral is False:
+        notes.append("no collateral")
+    if leg.leg.label:
+        notes.append(one_line(leg.leg.label))
+    return ", ".join(notes)
+
+
+def _collections_table(collections: Sequence[OwnedCollection]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("Network", no_wrap=True, style="bold cyan")
+    table.add_column("Collection", no_wrap=True, max_width=28, overflow="ellipsis")
+    table.add_column("Held", justify="right")
+    table.add_column("Ids", overflow="fold", style="dim")
+    for one in collections:
+        held = one.holding
+        ids = [own.token_id for own in held.token_ids[:_MOST_IDS]]
+        more = len(held.token_ids) > _MOST_IDS or not held.ids_complete
+        table.add_row(
+            held.collection.network,
+            Text(one_line(held.collection.name) or held.collection.contract_address),
+            "?" if held.balance is None else str(held.balance),
+            Text(", ".join(ids) + (" …" if more else "")),
+        )
+    return table
+
+
+def _total_lines(answer: WholePortfolio) -> list[Text]:
+    """What all of it is worth, by kind, and what that leaves out."""
+    unit = answer.currency.upper()
+    total, unpriced = answer.total_value, answer.unpriced
+    if total is None:
+        return [Text("What it is worth is not known: there is no price.", style="yellow")]
+    line = Text(f"Total {_signed(total, answer.currency)} {unit}", style="bold")
+    kinds = [
+        f"{kind} {_signed(value, answer.currency)}"
+        for kind, value in answer.totals.by_kind.items()
+        if value is not None
+    ]
+    if len(kinds) > 1:
+        line.append(f": {', '.join(kinds)}", style="not bold")
+    if unpriced:
+        line.append(f", without {unpriced} of unknown value", style="not bold yellow")
+    if not answer.complete:
+        line.append(", and without what could not be read", style="not bold yellow")
+    lines = [line.append(".", style="not bold")]
+    inside = sum(one.reason == IN_POSITION for one in answer.excluded)
+    if inside:
+        text = f"{inside} {plural('token', inside)} counted within positions."
+        lines.append(Text(text, style="dim"))
+    return lines
+
+
+def _signed(value: Decimal, currency: str) -> str:
+    return readable_change(value, currency) if value < 0 else readable_value(value, currency)
+
+
+def _is_priced(answer: Positions | WholePortfolio) -> bool:
+    return answer.priced_for_seconds is not None
+
+
+def _why_empty(answer: Positions | WholePortfolio) -> str:
+    if answer.nothing_obtained:
+        return "What there is is not known: no network answered."
+    return "Nothing was found on the networks that answered."
