@@ -15,6 +15,7 @@ fixture               scope     what it is
 ====================  ========  ==============================================================
 """
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -30,6 +31,18 @@ from balance_tracker.demo.artifacts import fetch_packages
 from balance_tracker.demo.contracts import MULTICALL3_ADDRESS, ContractLibrary, set_code
 
 OpenGateway = Callable[..., Awaitable[CountingGateway]]
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """A command that a test runs sets up logging for the whole process; the next test begins without."""
+    loggers = [logging.getLogger(name) for name in ("balance_tracker", "uvicorn", "uvicorn.error", "asyncio")]
+    kept = [(logger, logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
+    yield
+    for logger, handlers, level, propagate in kept:
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
+        logger.propagate = propagate
 
 
 @pytest.fixture(autouse=True)
