@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from balance_tracker.core.errors import ConfigurationError
+from balance_tracker.core.errors import ConfigurationError, UpstreamError
 from balance_tracker.demo.artifacts import anvil_binary, fetch_packages
 from balance_tracker.demo.node_client import NodeClient
 
@@ -136,6 +136,8 @@ def _wait_until_ready(node: AnvilNode, port: int) -> bool:
                 answer = probe.call("eth_chainId")
             except OSError:
                 time.sleep(_POLL_SECONDS)
+            except UpstreamError:
+                return False  # another server has the port, and does not know the question
             else:
                 return int(answer, 16) == node.chain_id and node.process.poll() is None
     finally:
