@@ -49,11 +49,11 @@ def files_of_the_room() -> dict[str, Path]:
     }
 
 
-def test_a_protocol_s_file_has_both_a_protocol_and_guides_or_neither() -> None:
+def test_a_protocol_s_file_has_both_a_protocol_and_what_reads_it_or_neither() -> None:
     half = [
         name
         for name, path in files_of_the_room().items()
-        if len({"PROTOCOL", "guides"} & names_in(path)) == 1
+        if ("PROTOCOL" in names_in(path)) != bool({"guides", "sources"} & names_in(path))
     ]
     assert not half
 
