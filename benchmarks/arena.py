@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from balance_tracker.demo.artifacts import fetch_packages, npm_command
+from benchmarks.contenders.whole import Answer
 
 ROOT = Path(__file__).resolve().parent.parent
 NPM_MANIFEST = Path(__file__).parent / "npm"
@@ -23,8 +24,9 @@ LIMIT = "limit with the scanner"
 LIMIT_MULTICALL = "limit with Multicall3"
 MULTICALL = "multicall (pip)"
 WEB3 = "web3.py + Multicall3 (pip)"
+WEB3_BATCHES = "web3.py, batches (pip)"
 VIEM = "viem (npm)"
-PEERS = (MULTICALL, VIEM, WEB3)
+PEERS = (MULTICALL, VIEM, WEB3, WEB3_BATCHES)
 _MODULES = {
     OURS: "ours",
     LIMIT: "limit",
@@ -32,6 +34,8 @@ _MODULES = {
     MULTICALL: "multicall_peer",
     WEB3: "web3_peer",
 }
+_WHOLE_MODULES = {OURS: "ours_whole", LIMIT: "limit_whole", WEB3: "web3_whole", WEB3_BATCHES: "web3_whole"}
+"""Who reads whole wallets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +63,16 @@ class Reading:
 
 
 class Worker:
-    """A contender's process."""
+    """A contender's process; with ``whole`` one that reads whole wallets."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, whole: bool = False) -> None:
         self.name = name
         self._process = subprocess.Popen(
-            _command(name), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            _whole_command(name) if whole else _command(name),
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     def __enter__(self) -> Self:
@@ -93,6 +101,13 @@ class Worker:
         if "error" in answer:
             return Reading((), 0.0, 0, 0.0, answer["error"])
         return Reading(tuple(answer["seconds"]), answer["cpu"], answer["wrong"], answer["growth_mib"])
+
+    def read_whole(self, owner: str, *, times: int = 1) -> tuple[Reading, Answer]:
+        """All that a wallet has, and how long that took; what is wrong in it the caller has to judge."""
+        answer = self._ask(do="read_whole", owner=owner, times=times)
+        if "error" in answer:
+            return Reading((), 0.0, 0, 0.0, answer["error"]), {}
+        return Reading(tuple(answer["seconds"]), answer["cpu"], 0, 0.0), answer["answer"]
 
     def _ask(self, **command: Any) -> dict[str, Any]:
         assert self._process.stdin
@@ -147,9 +162,17 @@ class Score:
         }
 
 
+def _whole_command(name: str) -> list[str]:
+    return _python(_WHOLE_MODULES[name])
+
+
+def _python(module: str) -> list[str]:
+    return [sys.executable, "-m", "benchmarks.contenders.worker", module]
+
+
 def _command(name: str) -> list[str]:
     if name != VIEM:
-        return [sys.executable, "-m", "benchmarks.contenders.worker", _MODULES[name]]
+        return _python(_MODULES[name])
     _, environment = npm_command()
     node = shutil.which("node", path=environment["PATH"])
     assert node is not None, "npm is there and node is not"

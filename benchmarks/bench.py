@@ -11,12 +11,15 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from balance_tracker import __version__
+from benchmarks.portfolio import KEYS as PORTFOLIO_KEYS
+from benchmarks.portfolio import PORTFOLIO_CASES, PortfolioMeasurement, portfolio_node
 from benchmarks.scene import bench_node
 from benchmarks.served import measure_served
 from benchmarks.service import measure_service
@@ -26,7 +29,10 @@ from benchmarks.truth import MANY_WALLETS
 from benchmarks.workloads import WORKLOADS, Measurement, grow
 
 GROWTH, SERVICE, SERVED = "growth", "service", "served"
-KEYS = (*(workload.key for workload in WORKLOADS), GROWTH, SERVICE, SERVED)
+MATRIX_KEYS = (*(workload.key for workload in WORKLOADS), GROWTH)
+"""What is measured on the node of thousands of wallets."""
+
+KEYS = (*MATRIX_KEYS, *PORTFOLIO_KEYS, SERVICE, SERVED)
 
 
 def main() -> None:
@@ -56,28 +62,56 @@ def chosen(text: str) -> frozenset[str]:
 def measure(parts: frozenset[str], *, quick: bool) -> dict[str, Any]:
     """The document of all that was measured."""
     started = time.monotonic()
+    say = partial(_say, started)
     document: dict[str, Any] = {"meta": _meta(), "cases": []}
-    with (
-        bench_node(MANY_WALLETS) as scene,
-        Simulator() as simulator,
-        Measurement(scene, simulator, quick=quick) as measurement,
-    ):
-        for workload in WORKLOADS:
-            if workload.key in parts:
-                _say(f"{time.monotonic() - started:4.0f} s  {workload.key}: {workload.title}")
-                document["cases"].append(measurement.measure(workload).as_document())
-        if GROWTH in parts:
-            document["growth"] = grow(measurement, _say)
+    with Simulator() as simulator:
+        if parts.intersection(MATRIX_KEYS):
+            _matrices(document, parts, Measuring(simulator, say, quick))
+        if parts.intersection(PORTFOLIO_KEYS):
+            document["cases"] += _portfolios(parts, Measuring(simulator, say, quick))
     for name, work in ((SERVICE, measure_service), (SERVED, measure_served)):
         if name in parts:
+            say(name)
             _part(document, name, work)
     document["meta"]["seconds"] = round(time.monotonic() - started)
     return document
 
 
+@dataclass(frozen=True, slots=True)
+class Measuring:
+    """What all measuring on nodes shares."""
+
+    simulator: Simulator
+    say: Callable[[str], None]
+    quick: bool
+
+
+def _matrices(document: dict[str, Any], parts: frozenset[str], shared: Measuring) -> None:
+    with (
+        bench_node(MANY_WALLETS) as scene,
+        Measurement(scene, shared.simulator, quick=shared.quick) as measurement,
+    ):
+        for workload in WORKLOADS:
+            if workload.key in parts:
+                shared.say(f"{workload.key}: {workload.title}")
+                document["cases"].append(measurement.measure(workload).as_document())
+        if GROWTH in parts:
+            document["growth"] = grow(measurement, shared.say)
+
+
+def _portfolios(parts: frozenset[str], shared: Measuring) -> Iterator[dict[str, Any]]:
+    with (
+        portfolio_node() as scene,
+        PortfolioMeasurement(scene, shared.simulator, quick=shared.quick) as measurement,
+    ):
+        for case in PORTFOLIO_CASES:
+            if case.key in parts:
+                shared.say(f"{case.key}: {case.title}")
+                yield measurement.measure(case)
+
+
 def _part(document: dict[str, Any], name: str, work: Callable[[], Any]) -> None:
     """One of the services; if it does not run, the document says so and keeps what was measured."""
-    _say(name)
     try:
         document[name] = asdict(work())
     except Exception as error:
@@ -94,9 +128,9 @@ def _meta() -> dict[str, Any]:
     }
 
 
-def _say(line: str) -> None:
-    """Progress, where it does not mix with data."""
-    sys.stderr.write(f"{line} …\n")
+def _say(started: float, line: str) -> None:
+    """Progress and the seconds so far, where it does not mix with data."""
+    sys.stderr.write(f"{time.monotonic() - started:4.0f} s  {line} …\n")
     sys.stderr.flush()
 
 

@@ -50,6 +50,7 @@ def goals(document: Document) -> list[Goal]:
         *_processor(cases),
         *_bytes(cases),
         *_fewest(cases),
+        *_portfolio(cases),
         *_served(document),
     ]
     return list(found)
@@ -188,6 +189,24 @@ def fewest_requests(case: Document) -> int:
     gas = balances * (MULTICALL_GAS if by_multicall else SCAN_GAS)
     size = balances * MULTICALL_CALL_BYTES if by_multicall else 0
     return int(max(-(-gas // known["gas"]), -(-size // known["body_bytes"]), 1))
+
+
+def _portfolio(cases: Document) -> Iterator[Goal]:
+    """Requests of a whole portfolio; what its reading took against web3.py stands in the note."""
+    for key in ("portfolio", "portfolio slow", "portfolio nothing"):
+        case = cases.get(key)
+        ours = case and row(case, OURS)
+        if not case or not ours:
+            continue
+        wanted, peer = f"≤ {case['fewest']}, the fewest possible", best_peer(case)
+        note = (
+            f"{peer['name']} {peer['requests']} and {peer['ms'] / ours['ms']:.1f}x the time:"
+            f" {_ms(peer['ms'])}, ours {_ms(ours['ms'])}"
+            if peer
+            else case["title"]
+        )
+        met = ours["requests"] <= case["fewest"]
+        yield Goal(f"{key}: requests", wanted, f"{ours['requests']}", met, note)
 
 
 def _served(document: Document) -> Iterator[Goal]:

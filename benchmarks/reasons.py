@@ -15,6 +15,10 @@ REASONS = {
         "the limit has its requests ready and tries out how many are the fastest; ours builds 2.7 MB of"
         " requests, about 1 µs of CPU a balance, while the first ones are under way"
     ),
+    "W2 slow: best peer": (
+        "the round trip, the transfer and the node's work are nearly all of ours (see W2 slow: limit), so the"
+        " ratio follows how fast the peer is"
+    ),
     "W4: round trips": (
         "13 reads, the node and the simulator share the cores: the limit itself is over one round trip by"
         " the time that the node needs for 13 calls"

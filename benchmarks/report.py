@@ -44,6 +44,14 @@ our reader sends), and with Multicall3.
 connection costs one for TCP and one for TLS 1.3 before the first request; the cryptography and TCP's
 slow start are not simulated), bandwidth, 429 with `Retry-After`, caps of gas, bodies and batches, and
 endpoints without state overrides or code of ours.
+
+**The portfolio** is read on another node: a market of Aave V3.6 from its authors' sources, Uniswap V3 from
+its packages, more than 100 tokens and 20 collections: all balances, the ids of what is held, the loan and the
+liquidity to the wei, of one block. web3.py's answer, in which the positions are the contracts' own word, is
+compared with ours fact by fact. To ask contracts what they can be asked takes three requests at the least,
+because a position's id leads to its pool and range, and these lead to the pool's price and fees; a wallet
+that has nothing takes one. The limit there sends the same requests as ours, ready as bytes, and decodes
+nothing.
 """
 
 

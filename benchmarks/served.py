@@ -136,7 +136,11 @@ def _server(words: list[str], document: bytes = b"") -> Iterator[_Server]:
     port = _free_port()
     process = subprocess.Popen(
         [sys.executable, *words, str(port)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "TRACKER_RATE_LIMIT_ANONYMOUS": "none",
+        },
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

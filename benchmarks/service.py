@@ -99,6 +99,7 @@ def _demo() -> Iterator[int]:
         **os.environ,
         "TRACKER_BALANCE_TTL_SECONDS": str(TTL_SECONDS),
         "TRACKER_LOG_LEVEL": "error",
+        "TRACKER_RATE_LIMIT_ANONYMOUS": "none",
     }
     process = subprocess.Popen(
         [sys.executable, "-m", "balance_tracker", "demo", "--host", HOST, "--port", str(port)],

@@ -1,4 +1,4 @@
-"""Fixtures of real local nodes. Each node starts once a session, when a test first asks for it.
+"""Fixtures of real local nodes and databases. Each starts once a session, when a test first asks for it.
 
 ====================  ========  ==============================================================
 fixture               scope     what it is
@@ -12,23 +12,35 @@ fixture               scope     what it is
 ``bare_node``         session   chain 250 without Multicall3; ``bare_zoo`` is on it
 ``arbitrum_node``     session   chain 42161: ArbSys, and a Multicall3 with a foreign block number
 ``open_gateway``      function  ``await open_gateway(url)``: a counting proxy before an endpoint
+``postgres``          session   a PostgreSQL cluster (:class:`PostgresServer`)
+``postgres_url``      function  an empty database on it with the newest schema
+``sqlite_url``        function  the same as a SQLite file
+``database_url``      function  one after the other: ``sqlite``, and ``postgresql`` (integration)
+``database``          function  the same, opened (:class:`Database`)
+``redis_url``         function  an empty Redis (Valkey, where no other is named)
 ====================  ========  ==============================================================
 """
 
+import asyncio
 import logging
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 from tests.fakes.gateway import CountingGateway
 from tests.nodes.chains import EnsNamesOnNode, add_ens, rolled_back, started, with_foreign_block_number
+from tests.nodes.servers import PostgresServer, empty_redis, postgres_binaries, redis_served
 from tests.nodes.token_zoo import Zoo, build_zoo
 
 from balance_tracker.demo.anvil import AnvilNode
 from balance_tracker.demo.arbsys import ARBSYS_ADDRESS, arbsys_runtime
 from balance_tracker.demo.artifacts import fetch_packages
 from balance_tracker.demo.contracts import MULTICALL3_ADDRESS, ContractLibrary, set_code
+from balance_tracker.storage.database import Database
+from balance_tracker.storage.migrating import upgrade
 
 OpenGateway = Callable[..., Awaitable[CountingGateway]]
 
@@ -47,9 +59,10 @@ def _logging_as_it_was() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _data_dir_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test leaves files in the working directory, learns what another one learnt, or asks for prices."""
+    """No test leaves files in the working directory, learns what another one learnt, asks for prices or is limited."""
     monkeypatch.setenv("TRACKER_DATA_DIR", str(tmp_path_factory.mktemp("data")))
     monkeypatch.setenv("TRACKER_PRICE_SOURCES", "none")
+    monkeypatch.setenv("TRACKER_RATE_LIMIT_ANONYMOUS", "none")
 
 
 @pytest.fixture(scope="session")
@@ -122,3 +135,79 @@ async def open_gateway() -> AsyncIterator[OpenGateway]:
             return await stack.enter_async_context(gateway)
 
         yield opened
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    with PostgresServer(postgres_binaries()["postgresql"], tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: PostgresServer) -> str:
+    """A database with the newest schema, to be copied."""
+    return migrated_template(postgres)
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer, postgres_template: str) -> Iterator[str]:
+    name = postgres.fresh(postgres_template)
+    yield postgres.url(name)
+    postgres.drop(name)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with the newest schema, to be copied."""
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    path = tmp_path / "tracker.db"
+    shutil.copyfile(sqlite_template, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.integration)])
+def database_url(request: pytest.FixtureRequest) -> str:
+    url: str = request.getfixturevalue({"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param])
+    return url
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with Database(database_url, connections=5) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def redis_server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with redis_served(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(redis_server_url: str) -> str:
+    empty_redis(redis_server_url)
+    return redis_server_url
+
+
+def migrated_template(server: PostgresServer) -> str:
+    name = server.fresh()
+    migrate(server.url(name))
+    return name
+
+
+def migrate(url: str) -> None:
+    """Bring a database to the newest schema, from a fixture that is no coroutine."""
+
+    async def migrated() -> None:
+        async with Database(url) as database:
+            await upgrade(database)
+
+    # A thread of its own: the loop of the tests stays what it was.
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(asyncio.run, migrated()).result()

@@ -44,7 +44,19 @@ class Wire:
 
     def receive(self) -> bytes:
         """The hexadecimal digits of the result."""
-        have, end = 0, 0
+        body_at, _ = self._fill()
+        # An answer of the scanner begins with 01, Multicall3's with the place of its list.
+        start = self._room.index(b'"result":"0x0', body_at) + 12
+        return bytes(self._view[start : self._room.index(b'"', start)])
+
+    def receive_body(self) -> bytes:
+        """All of the answer's body."""
+        body_at, end = self._fill()
+        return bytes(self._view[body_at:end])
+
+    def _fill(self) -> tuple[int, int]:
+        """Where the body of one whole answer begins and ends."""
+        have, end, body_at = 0, 0, 0
         while not have or have < end:
             have += self._socket.recv_into(self._view[have:])
             if not end:
@@ -52,9 +64,7 @@ class Wire:
                 head = bytes(self._view[:body_at]).lower()
                 at = head.index(b"content-length:") + 15
                 end = body_at + int(head[at : head.index(b"\r\n", at)])
-        # An answer of the scanner begins with 01, Multicall3's with the place of its list.
-        start = self._room.index(b'"result":"0x0', body_at) + 12
-        return bytes(self._view[start : self._room.index(b'"', start)])
+        return body_at, end
 
     def close(self) -> None:
         """Close the connection."""
@@ -99,7 +109,7 @@ class Limit:
         else:
             sizes = (CALLS_AT_ONCE, CALLS_AT_ONCE // 2, CALLS_AT_ONCE // 4) if several else (CALLS_AT_ONCE,)
             choices = [multicall_bodies(wallets, tokens, size) for size in sizes]
-        self._choose([[_request(body) for body in bodies] for bodies in choices], 1 + len(tokens))
+        self._choose([[as_request(body) for body in bodies] for bodies in choices], 1 + len(tokens))
 
     def _choose(self, choices: list[list[bytes]], width: int) -> None:
         """The fastest number of requests, and of connections."""
@@ -221,7 +231,8 @@ def _body(calls: Sequence[str]) -> str:
     )
 
 
-def _request(body: str) -> bytes:
+def as_request(body: str) -> bytes:
+    """An HTTP request with that body."""
     head = (
         "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"

@@ -16,14 +16,15 @@ class Ours:
     """Readers that stay open, so that what they learnt of their endpoints counts."""
 
     def __init__(self, urls: Sequence[str]) -> None:
-        self._runner = asyncio.Runner(loop_factory=_loop_factory())
+        self._runner = asyncio.Runner(loop_factory=loop_factory())
         self._stack = AsyncExitStack()
         self._readers: list[BalanceReader] = []
         self._runner.run(self._open(urls))
 
     def read(self, wallets: Sequence[str], tokens: Sequence[str]) -> tuple[float, list[Rows]]:
         """One read per network, all at once."""
-        return self._runner.run(self._read(wallets, tokens))
+        # Not through the runner, which takes over SIGINT for each run: nothing that a service does.
+        return self._runner.get_loop().run_until_complete(self._read(wallets, tokens))
 
     def close(self) -> None:
         """Close the readers and their loop."""
@@ -45,7 +46,8 @@ class Ours:
         return time.perf_counter() - started, [matrix.rows for matrix in matrices]
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's, where it is to be had."""
     try:
         import uvloop  # noqa: PLC0415 - not on every system
     except ImportError:

@@ -32,7 +32,7 @@ def _view(name: str, argument: str, mutability: str = "view") -> dict[str, Any]:
     }
 
 
-_MULTICALL3_ABI: list[dict[str, Any]] = [
+MULTICALL3_ABI: list[dict[str, Any]] = [
     {
         "name": "aggregate3",
         "type": "function",
@@ -67,7 +67,7 @@ class WithWeb3:
 
 
 def _rows(client: Web3, wallets: Sequence[str], tokens: Sequence[str]) -> Rows:
-    multicall3 = client.eth.contract(address=Web3.to_checksum_address(MULTICALL3), abi=_MULTICALL3_ABI)
+    multicall3 = client.eth.contract(address=Web3.to_checksum_address(MULTICALL3), abi=MULTICALL3_ABI)
     erc20 = client.eth.contract(abi=_ERC20_ABI)
     targets = [Web3.to_checksum_address(token) for token in tokens]
     calls: list[tuple[str, bool, str]] = []

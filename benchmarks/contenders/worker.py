@@ -1,7 +1,8 @@
 """The process of a contender in Python: ``python -m benchmarks.contenders.worker MODULE``.
 
-A line of JSON comes in, one goes out: ``open`` (urls, options), ``read`` (wallets, tokens, times, cold),
-and the end of input is the end. Every value is checked, outside of the time.
+A line of JSON comes in, one goes out: ``open`` (urls, options), ``read`` (wallets, tokens, times, cold) or
+``read_whole`` (owner, times), and the end of input is the end. Every value of a ``read`` is checked, outside
+of the time; what a ``read_whole`` gave is handed on, to be compared with what others gave.
 """
 
 import gc
@@ -14,7 +15,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contenders.reading import Contender, Open
+from benchmarks.contenders.reading import Open
+from benchmarks.contenders.whole import OpenWhole
 from benchmarks.truth import token_addresses, wallet_addresses, wrong_cells
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -25,10 +27,12 @@ class Worker:
     """One contender, and what it is asked."""
 
     def __init__(self, module: str) -> None:
-        self._open: Open = importlib.import_module(f"benchmarks.contenders.{module}").open_contender
+        self._open: Open | OpenWhole = importlib.import_module(
+            f"benchmarks.contenders.{module}"
+        ).open_contender
         gc.collect()
         self._after_import = _memory("VmRSS")
-        self._contender: Contender | None = None
+        self._contender: Any = None
         self._command: dict[str, Any] = {}
 
     def obey(self, command: dict[str, Any]) -> dict[str, Any]:
@@ -38,7 +42,7 @@ class Worker:
             self._command = command
             self._contender = self._open(command["urls"], command["options"])
             return {}
-        return self._read(command)
+        return self._read(command) if command["do"] == "read" else self._read_whole(command)
 
     def close(self) -> None:
         """Close the contender, if there is one."""
@@ -66,6 +70,16 @@ class Worker:
             "wrong": wrong,
             "growth_mib": (peak - self._after_import) / _KIB,
         }
+
+    def _read_whole(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Several reads in a row; nothing happens on the node meanwhile, so all must say the same."""
+        cpu = time.process_time()
+        reads = [self._contender.read_whole(command["owner"]) for _ in range(command["times"])]
+        cpu = time.process_time() - cpu
+        answer = reads[0][1]
+        if any(one != answer for _, one in reads):
+            return {"error": "two reads of one block differ"}
+        return {"seconds": [seconds for seconds, _ in reads], "cpu": cpu / len(reads), "answer": answer}
 
 
 def _memory(name: str) -> int:

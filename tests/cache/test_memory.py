@@ -1,11 +1,11 @@
 """The in-process cache: bounded, fresh for a while, and one load for all."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 
-from balance_tracker.cache.memory import MemoryCache
+from balance_tracker.cache.memory import MemoryCache, Obtained
 
 
 class Clock:
@@ -203,3 +203,24 @@ async def test_a_look_for_what_is_fresh_loads_nothing_and_is_no_use() -> None:
         await ask(cache, source, "c")
         assert cache.fresh("a", 60, int) is None
         assert source.loads == 3
+
+
+async def test_heavy_values_make_room_for_each_other_before_there_are_too_many() -> None:
+    class Heavy(MemoryCache):
+        async def _obtain[T](
+            self,
+            key: str,
+            ttl_seconds: float,
+            load: Callable[[], Awaitable[T]],
+            keep: Callable[[T], bool],
+            kind: object,
+        ) -> Obtained:
+            return Obtained(await load(), 0.0, kept=True, weight=400)
+
+    source = Source()
+    async with Heavy("balances", max_weight=1000, clock=Clock()) as cache:
+        for key in "abcab":
+            await ask(cache, source, key)
+        assert len(cache) == 2
+        assert source.loads == 5
+        assert cache._weight == 800

@@ -138,6 +138,23 @@ def test_a_tour_of_contracts_that_a_past_block_does_not_have_ends_with_nothing()
     assert party.found == [["no_contract", "78"]]
 
 
+def test_what_a_past_block_does_not_have_ends_no_tour_that_has_found_something() -> None:
+    """A token may be older than the contract that tells its rate: what is held is then not nothing."""
+
+    def held_before_its_oracle(owner: Address) -> Tour[list[str]]:
+        [held] = yield asking("05")
+        [rate] = yield asking("0f")
+        if isinstance(rate, CallFailure):
+            raise TourError(rate.code, rate.reason)
+        return hexes([held, rate])
+
+    party, rounds = started(
+        held_before_its_oracle, answer=lambda call: NOT_YET if call.data == "0f" else echo(call)
+    )
+    assert (rounds, party.found) == ([1, 1], [])
+    assert [(one.code, one.reason) for one in party.failures] == [("no_contract", NOT_YET.reason)]
+
+
 def test_a_tour_has_so_many_rounds_and_no_more() -> None:
     def endless(owner: Address) -> Tour[list[str]]:
         while True:

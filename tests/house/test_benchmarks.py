@@ -5,9 +5,18 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
-from benchmarks.arena import LIMIT, LIMIT_MULTICALL, OURS, VIEM, Worker
+from benchmarks.arena import LIMIT, LIMIT_MULTICALL, OURS, VIEM, WEB3_BATCHES, Reading, Worker
+from benchmarks.bench import KEYS, MATRIX_KEYS, chosen
+from benchmarks.contenders.whole import differences
 from benchmarks.goals import best_peer, fewest_requests, goals
 from benchmarks.plot import growth_svg
+from benchmarks.portfolio import (
+    PORTFOLIO_CASES,
+    PortfolioCase,
+    PortfolioMeasurement,
+    Turns,
+    portfolio_node,
+)
 from benchmarks.report import page
 from benchmarks.scene import Scene, bench_node
 from benchmarks.simulator import Conditions, Simulator, Traffic
@@ -42,6 +51,12 @@ def measurement(scene: Scene, simulator: Simulator) -> Iterator[Measurement]:
 def ours() -> Iterator[Worker]:
     with Worker(OURS) as worker:
         yield worker
+
+
+@pytest.fixture(scope="module")
+def portfolio(simulator: Simulator) -> Iterator[PortfolioMeasurement]:
+    with portfolio_node() as node, PortfolioMeasurement(node, simulator, quick=True) as one:
+        yield one
 
 
 def counted(
@@ -133,6 +148,33 @@ def test_about_half_of_the_balances_are_zero_and_a_wrong_one_is_seen() -> None:
     assert wrong_cells(rows[:-1], WALLETS, TOKEN_COUNT) == 1 + 1 + TOKEN_COUNT
 
 
+def test_a_part_is_measured_alone_and_needs_only_its_own_node() -> None:
+    assert chosen("portfolio, portfolio nothing") == {"portfolio", "portfolio nothing"}
+    assert not chosen("portfolio").intersection(MATRIX_KEYS)
+    assert chosen("") == frozenset(KEYS)
+    with pytest.raises(SystemExit, match="no benchmark W9"):
+        chosen("W9")
+
+
+def test_facts_that_two_portfolios_tell_differently_are_counted_and_so_are_those_of_only_one() -> None:
+    mine = {"block": 5, "balances": {"native": 1, "0xa": 2}, "aave": {"supplied": {"0xb": [7, True]}}}
+    assert differences(mine, mine) == 0
+    assert differences(mine, {**mine, "block": 6}) == 1
+    assert differences(mine, {**mine, "balances": {"native": 1, "0xc": 2}}) == 2
+    assert differences(mine, {**mine, "aave": {"supplied": {"0xb": [7, False]}}}) == 1
+    assert differences(mine, {}) == 4
+
+
+def test_a_portfolio_that_is_not_what_web3_py_reads_is_wrong() -> None:
+    turns = Turns(PORTFOLIO_CASES[0])
+    reading, truth = Reading((0.1,), 0.1, 0, 0.0), {"block": 5, "balances": {"native": 1}}
+    assert not turns.judged(OURS, reading, truth).is_right  # nothing to compare with yet
+    assert turns.judged(WEB3_BATCHES, reading, truth).is_right
+    assert turns.judged(OURS, reading, truth).is_right
+    assert turns.judged(OURS, reading, {**truth, "balances": {"native": 2}}).wrong == 1
+    assert turns.judged(WEB3_BATCHES, reading, {**truth, "block": 6}).wrong == 1
+
+
 @pytest.mark.integration
 def test_one_wallet_and_its_list_is_one_small_request(
     scene: Scene, simulator: Simulator, ours: Worker
@@ -199,3 +241,18 @@ def test_a_wallet_that_the_node_does_not_have_makes_an_answer_wrong(measurement:
     score = measurement.measure_times(workload).scores[OURS]
     assert not score.is_right
     assert 10 < score.readings[0].wrong <= 1 + TOKEN_COUNT
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("case", [PORTFOLIO_CASES[0], PORTFOLIO_CASES[-1]], ids=lambda case: case.key)
+def test_a_whole_portfolio_takes_the_fewest_requests_and_is_what_web3_py_reads(
+    portfolio: PortfolioMeasurement, case: PortfolioCase
+) -> None:
+    document = portfolio.measure(case, (WEB3_BATCHES, OURS, LIMIT))
+    ours, limit, peer = document["rows"]
+    assert [entry["name"] for entry in document["rows"]] == [OURS, LIMIT, WEB3_BATCHES]
+    assert all(entry["right"] for entry in document["rows"]), document["rows"]
+    assert document["balances"] > 120
+    assert ours["requests"] == limit["requests"] == document["fewest"] < peer["requests"]
+    [goal] = goals({"cases": [document]})
+    assert (goal.name, goal.met) == (f"{case.key}: requests", True)

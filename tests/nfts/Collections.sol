@@ -197,3 +197,18 @@ contract Verbose is Bare721 {
         return string(text);
     }
 }
+
+/// Says that there is much to find, and never tells what: each further question takes all gas.
+contract Greedy {
+    function balanceOf(address) external pure returns (uint256) {
+        return 150;
+    }
+
+    function totalSupply() external pure returns (uint256) {
+        return 9_000;
+    }
+
+    fallback() external {
+        while (true) {}
+    }
+}

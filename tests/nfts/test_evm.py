@@ -9,7 +9,7 @@ from tests.nfts.collections import Chain, address_named, collection
 from tests.nfts.conftest import OTHER, OWNER, Nfts, ids_of, soon
 
 from balance_tracker.core.networks import Network
-from balance_tracker.evm import nft_calls
+from balance_tracker.evm import nft_calls, nft_search
 from balance_tracker.evm.calls import CallReader
 from balance_tracker.evm.multicall import Call
 from balance_tracker.evm.question import Question
@@ -58,6 +58,19 @@ async def test_more_than_a_page_of_indexes_is_read_whole_or_told_as_a_part(chain
     part = (await nfts.read([collection("enumerable")], most_ids=20)).collections[0]
     assert (part.balance, len(part.token_ids), part.ids_complete) == (130, 20, False)
     assert part.ids_note == "20 of 130 ids were read"
+
+
+async def test_a_list_that_is_longer_than_wanted_is_cut_and_told_as_a_part(chain: Chain, nfts: Nfts):
+    chain.place("Packs", "Punks")
+    chain.send(("Packs", "mint(address,uint256)", (OWNER, 6)))
+    chain.send(*(("Punks", "setInitialOwner(address,uint256)", (OWNER, index)) for index in (7, 8, 9)))
+    collections = [collection("Packs"), collection("Punks", "cryptopunks")]
+    reading = await nfts.read(collections, most_ids=2)
+    assert ids_of(reading.collections) == {"Packs": [0, 1], "Punks": [7, 8]}
+    assert [(one.ids_complete, one.ids_note) for one in reading.collections] == [
+        (False, "2 of 6 ids were read"),
+        (False, "2 of 3 ids were read"),
+    ]
 
 
 async def test_packs_with_gaps_are_listed_by_the_contract_itself(chain: Chain, nfts: Nfts):
@@ -138,6 +151,21 @@ async def test_erc1155_ids_and_amounts_come_from_single_and_batch_events(chain: 
     assert nobody.holdings == ()
 
 
+async def test_a_uri_that_grows_by_its_id_is_handed_on_no_longer_than_any_other(
+    chain: Chain, nfts: Nfts, monkeypatch: pytest.MonkeyPatch
+):
+    chain.place("Bare721")
+    chain.place_preset("many", "ERC1155PresetMinterPauser", ("string",), "{id}" * 60)
+    chain.give("Bare721", OWNER, 5)
+    chain.send(("Bare721", "write(uint256,string)", (5, "https://example.org/{id}")))
+    wanted = [(collection("many", "erc1155"), "8"), (collection("Bare721"), "5")]
+    reading = await nfts.read([])
+    whole, plain = await nfts.searching.uris(wanted, reading.block, soon())
+    assert (whole, plain) == (f"{8:064x}" * 60, "https://example.org/{id}")
+    monkeypatch.setattr(nft_search, "MOST_URI_BYTES", 60 * 64 - 1)
+    assert list(await nfts.searching.uris(wanted, reading.block, soon())) == [None, plain]
+
+
 async def test_a_collection_that_a_list_takes_for_erc721_is_recognised_once(chain: Chain, nfts: Nfts):
     chain.place_preset("many", "ERC1155PresetMinterPauser", ("string",), "ipfs://folder/{id}")
     chain.send(("many", "mint(address,uint256,uint256,bytes)", (OWNER, 3, 1, b"")))
@@ -183,6 +211,26 @@ async def _check_liars(chain: Chain, nfts: Nfts) -> None:
     ids = {one.collection.name: (one.balance, one.ids_complete) for one in found.holdings}
     assert ids == {"Liar": (3, False), "Bare721": (1, True)}
     assert ids_of(found.holdings)["Liar"] in ([], [7])
+
+
+@pytest.mark.parametrize("network", [LOCAL, PLAIN_MULTICALL], ids=["scan", "multi"])
+async def test_a_contract_that_takes_all_gas_for_every_id_is_asked_few_and_costs_its_neighbour_nothing(
+    chain: Chain, node_url: str, network: Network
+):
+    """Anybody may have any contract asked by its address: 9,000 ids at all gas each are not asked."""
+    chain.place("Greedy", "Bare721")
+    place_enumerable(chain)
+    chain.give("Bare721", OWNER, *range(20))
+    chain.send(*(("enumerable", "mint(address)", (OWNER,)) for _ in range(30)))
+    collections = [collection(name) for name in ("Greedy", "Bare721", "enumerable")]
+    async with open_pool("ethereum", [node_url]) as pool:
+        nfts = Nfts(pool, network)
+        reading = await nfts.read(collections)
+        found = await nfts.searching.search(OWNER, collections, reading.collections, reading.block, soon())
+    told = {one.collection.name: (len(one.token_ids), one.ids_complete) for one in found.holdings}
+    assert told == {"Greedy": (0, False), "Bare721": (20, True), "enumerable": (30, True)}
+    assert reading.requests <= 4
+    assert found.requests <= 4
 
 
 async def test_an_erc1155_liar_is_declared_and_spares_its_neighbour(chain: Chain, nfts: Nfts):

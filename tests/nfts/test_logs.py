@@ -1,18 +1,25 @@
 """Events through endpoints that limit them: the range is learnt, told, and looked through over time."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from eth_abi.abi import encode
 from tests.fakes.bad_endpoint import BadEndpoint, Exchange, Fault
 from tests.nfts.collections import Chain, collection
 from tests.nfts.conftest import OTHER, OWNER, Nfts, ids_of, soon
 
+from balance_tracker.core.errors import UpstreamError
+from balance_tracker.core.portfolio import FailureCode
 from balance_tracker.evm import nft_logs
-from balance_tracker.evm.nft_logs import LOG_RANGE, range_limit
-from balance_tracker.transport.jsonrpc import Meaning, RpcError, meaning
-from balance_tracker.transport.pool import open_pool
+from balance_tracker.evm.nft_logs import LOG_RANGE, Received, range_limit
+from balance_tracker.evm.nft_search import _amounts
+from balance_tracker.evm.outcomes import NO_DATA, CallFailure
+from balance_tracker.evm.touring import Touring
+from balance_tracker.transport.jsonrpc import Meaning, RpcCall, RpcError, meaning
+from balance_tracker.transport.pool import Session, open_pool
 
 type Refusal = Callable[[int], dict[str, Any] | None]
 
@@ -65,6 +72,38 @@ async def test_a_limit_of_a_thousand_blocks_is_learnt_and_the_whole_range_looked
         assert found.ids_complete
         assert pool.ordered()[0].memory.number(LOG_RANGE) == 1_000
         assert pool.health()[0].failures == 0
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("way", ["too many results", "too many bytes"])
+async def test_what_one_wallet_has_too_much_of_narrows_its_own_search_and_nobody_elses(
+    chain: Chain, node_url: str, monkeypatch: pytest.MonkeyPatch, way: str
+):
+    place(chain, blocks=300)
+    refusal = limited_to(
+        100 if way == "too many results" else 10**9, wording="query returned more than {} results"
+    )
+    if way == "too many bytes":
+        monkeypatch.setattr(Session, "ask", answers_of_at_most(100, Session.ask))
+    async with refusing(node_url, refusal) as endpoint, open_pool("e", [endpoint.url]) as pool:
+        [found] = (await Nfts(pool).find(BARE)).holdings
+        assert (ids_of([found]), found.ids_complete) == ({"Bare721": [1, 2]}, True)
+        assert pool.ordered()[0].memory.number(LOG_RANGE) is None
+        assert pool.health()[0].failures == 0
+
+
+def answers_of_at_most(blocks: int, ask: Callable[..., Any]) -> Callable[..., Any]:
+    """A session whose endpoint's events of more blocks are more bytes than an answer may have."""
+
+    async def limited(session: Session, calls: Sequence[RpcCall]) -> Any:
+        for call in calls:
+            if call.method == "eth_getLogs":
+                where = call.params[0]
+                if int(where["toBlock"], 16) - int(where["fromBlock"], 16) >= blocks:
+                    raise UpstreamError("larger than it may be", code="response_too_large")
+        return await ask(session, calls)
+
+    return limited
 
 
 @pytest.mark.integration
@@ -145,6 +184,29 @@ async def test_events_that_were_made_up_add_nothing(chain: Chain, node_url: str)
     assert (ids_of([found]), found.ids_complete) == ({"Bare721": [1, 2]}, True)
 
 
+def test_thousands_of_ids_without_a_batch_view_are_asked_one_by_one_and_found():
+    ids = range(6_000)
+    received = Received(low=0, high=9, ids={BARE[0].contract_address.lower(): dict.fromkeys(ids)})
+    touring = Touring(BARE[0].network)
+    party = touring.start([_amounts(replace(BARE[0], standard="erc1155"), received)], OWNER)
+    touring.take([NO_DATA] * len(touring.calls))
+    asked = 0
+    while calls := touring.calls:
+        asked += len(calls)
+        touring.take([bytes(31) + b"\1"] * len(calls))
+    [[holding]] = party.found
+    assert (party.failures, asked, len(holding.token_ids), holding.ids_complete) == ([], 6_000, 6_000, True)
+
+
+def test_amounts_that_take_all_gas_are_not_asked_id_by_id():
+    received = Received(low=0, high=9, ids={BARE[0].contract_address.lower(): dict.fromkeys(range(6_000))})
+    touring = Touring(BARE[0].network)
+    party = touring.start([_amounts(replace(BARE[0], standard="erc1155"), received)], OWNER)
+    assert sum(call.alone for call in touring.calls) == 1
+    touring.take([CallFailure(FailureCode.OUT_OF_GAS, "all of it")] * len(touring.calls))
+    assert (list(touring.calls), [one.code for one in party.failures]) == ([], ["out_of_gas"])
+
+
 @pytest.mark.parametrize(
     ("message", "blocks"),
     [
@@ -204,3 +266,9 @@ async def test_events_of_who_has_not_the_block_or_gives_nonsense_are_not_used(
         received, _ = await nft_logs.ReceiptLogs(pool).received(OWNER, contracts, 0, reading.block, soon())
     assert received.note == "no events could be looked through"
     assert received.ids == {}
+
+
+def test_of_a_batch_that_is_too_long_to_follow_up_enough_is_kept_to_know_that_it_is_not_all():
+    data = encode(["uint256[]", "uint256[]"], [list(range(10_005)), [1] * 10_005])
+    assert len(nft_logs._batch_ids(data)) == nft_logs.MOST_IDS
+    assert nft_logs._batch_ids(data[:-1][: 64 + 32 * 9_000]) == []

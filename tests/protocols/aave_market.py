@@ -6,9 +6,11 @@ from typing import Any
 
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
-from tests.protocols.aave_sources import Code, v3_0, v3_6
+from tests.protocols.aave_sources import v3_0, v3_6
 from tests.protocols.stage import answer
 
+from balance_tracker.demo.aave import Reserves, reserve_rates, reserve_settings
+from balance_tracker.demo.aave_code import Code
 from balance_tracker.demo.contracts import DEPLOYER, Transaction, call_data, transact
 from balance_tracker.demo.node_client import NodeClient
 from balance_tracker.evm.address import EvmAddresses
@@ -16,7 +18,7 @@ from balance_tracker.protocols.spec import Row
 
 NOBODY = f"0x{0:040x}"
 VAULT = "0x00000000000000000000000000000000000A71fe"
-RAY, MOST = 10**27, 2**256 - 1
+MOST = 2**256 - 1
 STABLE, VARIABLE = 1, 2
 STABLECOINS = 1
 """The number of the e-mode."""
@@ -317,29 +319,12 @@ class Builder:
         kinds = [
             self.new(name, "address", pool) for name in ("AToken", "StableDebtToken", "VariableDebtToken")
         ]
-        shares = (80, 1, 4, 75, 2, 75, 2, 5, 20)
-        rates = self.new(
-            "DefaultReserveInterestRateStrategy",
-            ",".join(["address"] + ["uint256"] * 9),
-            provider,
-            *[share * RAY // 100 for share in shares],
-        )
-        fields = ["address"] * 3 + ["uint8"] + ["address"] * 4 + ["string"] * 6 + ["bytes"]
-        row = f"({','.join(fields)})"
-        rows = [
-            (
-                *kinds,
-                listing.decimals,
-                rates,
-                self.tokens[listing.symbol][0],
-                VAULT,
-                self.market.contracts["rewards"],
-                *[f"{kind}{listing.symbol}" for kind in ("a", "a", "v", "v", "s", "s")],
-                b"",
-            )
-            for listing in LISTINGS
-        ]
-        self.market.tell(self.market.contracts["configurator"], f"initReserves({row}[])", f"{row}[]", rows)
+        types, words = reserve_rates(provider)
+        rates = self.new("DefaultReserveInterestRateStrategy", ",".join(types), *words)
+        shared = Reserves((kinds[0], kinds[1], kinds[2]), rates, VAULT, self.market.contracts["rewards"])
+        tokens = [(one.symbol, self.tokens[one.symbol][0], one.decimals) for one in LISTINGS]
+        place = self.market.contracts["configurator"]
+        transact(self.client, [Transaction(place, shared.listing(tokens))])
 
     def _list_new(self) -> None:
         contracts = self.market.contracts
@@ -363,12 +348,7 @@ class Builder:
 
     def _configure(self, listing: Listing, token: str) -> None:
         place = self.market.contracts["configurator"]
-        words = (token, listing.ltv, listing.threshold, 10_500)
-        steps = [
-            call_data("configureReserveAsCollateral(address,uint256,uint256,uint256)", *words),
-            call_data("setReserveBorrowing(address,bool)", token, True),
-            call_data("setReserveFactor(address,uint256)", token, 1000),
-        ]
+        steps = [*reserve_settings(token, listing.ltv, listing.threshold)]
         if self.old:
             steps.append(call_data("setReserveStableRateBorrowing(address,bool)", token, True))
         transact(self.client, [Transaction(place, data) for data in steps])

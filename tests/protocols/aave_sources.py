@@ -4,8 +4,6 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryFile
@@ -13,34 +11,11 @@ from typing import Any
 
 from tests.nodes.solidity import MANIFEST as COMPILER
 
+from balance_tracker.demo.aave_code import Code, aave_codes, read_code
 from balance_tracker.demo.artifacts import fetch_packages, npm_command
 
 MANIFEST = Path(__file__).parent / "npm_aave"
-CORE, PERIPHERY = "@aave/core-v3/artifacts/contracts", "@aave/periphery-v3/artifacts/contracts"
 LOGIC = "protocol/libraries/logic"
-V3_0 = {
-    CORE: (
-        *[
-            f"{LOGIC}/{one}Logic"
-            for one in ("Supply", "Borrow", "Liquidation", "EMode", "Bridge", "FlashLoan")
-        ],
-        *[f"{LOGIC}/{one}Logic" for one in ("Pool", "Configurator")],
-        *[f"protocol/configuration/{one}" for one in ("PoolAddressesProvider", "ACLManager")],
-        *[
-            f"protocol/pool/{one}"
-            for one in ("Pool", "PoolConfigurator", "DefaultReserveInterestRateStrategy")
-        ],
-        *[f"protocol/tokenization/{one}" for one in ("AToken", "StableDebtToken", "VariableDebtToken")],
-        *[f"misc/{one}" for one in ("AaveProtocolDataProvider", "AaveOracle")],
-        "mocks/oracle/CLAggregators/MockAggregator",
-        "mocks/tokens/MintableERC20",
-    ),
-    PERIPHERY: (
-        *[f"rewards/{one}" for one in ("RewardsController", "EmissionManager")],
-        "rewards/transfer-strategies/PullRewardsTransferStrategy",
-        "misc/UiPoolDataProviderV3",
-    ),
-}
 ORIGIN = "@aave-dao/aave-v3-origin/src/contracts"
 V3_6 = (
     *[
@@ -65,34 +40,10 @@ OUTPUTS = ["evm.bytecode.object", "evm.bytecode.linkReferences"]
 IMPORT = re.compile(r"""^\s*import[^;"']*["']([^"']+)["']\s*;""", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class Code:
-    """Init code as hexadecimal digits, with gaps where libraries' addresses belong."""
-
-    digits: str
-    libraries: Mapping[str, tuple[int, ...]]
-
-    def linked(self, addresses: Mapping[str, str]) -> bytes:
-        """The init code with its libraries."""
-        digits = self.digits
-        for library, places in self.libraries.items():
-            for place in places:
-                digits = digits[: 2 * place] + addresses[library][2:].lower() + digits[2 * place + 40 :]
-        return bytes.fromhex(digits)
-
-
 @cache
 def v3_0() -> dict[str, Code]:
     """The contracts of V3.0.2 by name."""
-    packages = fetch_packages(MANIFEST, lambda line: None)
-    found = {}
-    for package, names in V3_0.items():
-        for name in names:
-            short = name.rpartition("/")[2]
-            path = packages / package / f"{name}.sol" / f"{short}.json"
-            artifact = json.loads(path.read_text(encoding="utf-8"))
-            found[short] = _code(artifact["bytecode"].removeprefix("0x"), artifact["linkReferences"])
-    return found
+    return aave_codes(fetch_packages())
 
 
 @cache
@@ -105,16 +56,7 @@ def v3_6() -> dict[str, Code]:
         part.write_text(json.dumps(_compile(packages)), encoding="ascii")
         part.replace(kept)
     contracts = json.loads(kept.read_text(encoding="ascii"))
-    return {name: _code(one["object"], one["linkReferences"]) for name, one in contracts.items()}
-
-
-def _code(digits: str, references: Mapping[str, Mapping[str, list[dict[str, int]]]]) -> Code:
-    places = {
-        name: tuple(place["start"] for place in where)
-        for libraries in references.values()
-        for name, where in libraries.items()
-    }
-    return Code(digits, places)
+    return {name: read_code(one["object"], one["linkReferences"]) for name, one in contracts.items()}
 
 
 def _compile(packages: Path) -> dict[str, Any]:

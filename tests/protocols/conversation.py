@@ -9,7 +9,6 @@ from typing import Any
 from balance_tracker.core.ids import Address
 from balance_tracker.core.positions import Leg, Position
 from balance_tracker.evm.calls import CallReader
-from balance_tracker.evm.multicall import Call
 from balance_tracker.evm.outcomes import Outcome
 from balance_tracker.evm.question import Question
 from balance_tracker.protocols.spec import EvmGuide
@@ -73,7 +72,7 @@ def replay(guide: EvmGuide, conversation: Conversation) -> list[dict[str, Any]]:
     tour = guide.start(conversation.owner)
     calls = list(next(tour))
     for one in conversation.rounds:
-        assert calls == [Call(to, data) for to, data, _ in one]
+        assert [(call.to, call.data) for call in calls] == [(to, data) for to, data, _ in one]
         try:
             calls = list(tour.send([bytes.fromhex(data) for _, _, data in one]))
         except StopIteration as end:

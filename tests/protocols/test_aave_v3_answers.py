@@ -32,7 +32,7 @@ from balance_tracker.core.errors import ConfigurationError
 from balance_tracker.core.ids import Address, Slug
 from balance_tracker.core.positions import Position
 from balance_tracker.evm.multicall import Call
-from balance_tracker.evm.outcomes import Outcome
+from balance_tracker.evm.outcomes import NOT_YET, Outcome
 from balance_tracker.evm.tours import TourError
 from balance_tracker.protocols.aave_v3 import guides, tour
 from balance_tracker.protocols.aave_v3.answers import (
@@ -160,6 +160,15 @@ def test_a_wallet_with_nothing_takes_three_calls_in_every_market(slug: Slug) -> 
     network = NETWORKS[slug]
     for guide in guides(network, catalog({}, network), rows_on("aave_v3", network)):
         assert replay(guide, OTHER, [words(0), words(OTHER), words(64, 0, 0)]) == ()
+
+
+def test_at_a_block_before_the_market_nobody_has_anything_though_its_helper_was_there() -> None:
+    """Markets of a network share the helper: of one that is not there yet it can't speak, and reverts."""
+    [guide, *_] = guides(ETHEREUM, catalog({}), rows_on("aave_v3", ETHEREUM))
+    assert replay(guide, OTHER, [NOT_YET, NOT_YET, REVERTED]) == ()
+    assert replay(guide, OTHER, [NOT_YET, words(OTHER), REVERTED]) == ()
+    with pytest.raises(TourError):
+        replay(guide, OTHER, [ABSENT, words(OTHER), REVERTED])
 
 
 def test_a_network_without_markets_has_no_guides() -> None:

@@ -328,6 +328,22 @@ def test_a_market_that_was_taken_off_the_list_and_fails_takes_nothing_away() -> 
     assert len(replay(guide_with(CDAI, CUSDC), OWNER, first, SECOND)) == 1
 
 
+def test_a_market_that_one_answer_made_up_is_not_believed_when_the_pool_does_not_list_it() -> None:
+    """What the chain once listed is kept to spare a round; here it is a token that many hold."""
+    guide = guide_with(CDAI)
+    first: list[Outcome] = [listed(CDAI, DAI), listed(), words(ORACLE), words(0)]
+    assert replay(guide, OWNER, first, [words(0)]) == ()
+    again = [*FIRST, words(10**20)]
+    assert amounts(replay(guide, OWNER, again, SECOND)) == {CDAI: (1_000 * 10**18 + 7, 50 * 10**18 + 1)}
+    with pytest.raises(TourError):  # where it is listed, it has to be a market
+        replay(
+            guide,
+            OWNER,
+            [listed(CDAI, DAI), *again[1:]],
+            [*SECOND[:4], *SECOND[1:4], *SECOND[4:], *SECOND[4:]],
+        )
+
+
 @pytest.mark.parametrize(
     ("at", "lie"),
     [

@@ -28,7 +28,7 @@ from balance_tracker.core.positions import Position
 from balance_tracker.demo.anvil import AnvilNode
 from balance_tracker.demo.contracts import Placement, Transaction, call_data, place, transact
 from balance_tracker.evm.address import EvmAddresses
-from balance_tracker.evm.outcomes import CallFailure, Outcome
+from balance_tracker.evm.outcomes import NOT_YET, CallFailure, Outcome
 from balance_tracker.evm.tours import TourError
 from balance_tracker.protocols.compound_v3 import guides
 
@@ -244,6 +244,25 @@ def test_without_a_price_amounts_are_known_and_health_is_not(at: int, price: Out
     assert sides([position]) == ({"WETH": 10**17}, {"USDC": 60_000_000}, {})
     assert position.health_factor is None
     assert position.details == (("health", "unknown: a price is missing"),)
+
+
+def test_rewards_of_who_has_gone_that_can_not_be_known_are_not_nothing() -> None:
+    left, second = [words(0, 0, 10**6, 0, 0)], [words(0), words(0), *SECOND[2:5]]
+    with pytest.raises(TourError, match="the rewards owed: without a reason"):
+        replay(GUIDE, OWNER, left, [*second, REVERTED])
+    assert replay(GUIDE, OWNER, left, [*second, NOT_SUPPORTED]) == ()
+    # Before there was a contract that pays, it owed nobody anything.
+    assert replay(GUIDE, OWNER, left, [*second, NOT_YET]) == ()
+
+
+@pytest.mark.parametrize(("principal", "side"), [(10**6, 0), (MINUS_FIFTY, 1)])
+def test_an_account_without_an_amount_is_a_failure_and_not_nothing(principal: int, side: int) -> None:
+    second = [words(0), words(0), *SECOND[2:5], NOT_SUPPORTED]
+    with pytest.raises(TourError, match="not as the owner's account stands"):
+        replay(GUIDE, OWNER, [words(principal, 0, 0, 0, 0)], second)
+    second[side] = words(10**6 + 1)
+    [position] = replay(GUIDE, OWNER, [words(principal, 0, 0, 0, 0)], second)
+    assert bool(position.supplied) is (side == 0)
 
 
 def test_who_has_nothing_is_asked_once() -> None:

@@ -127,7 +127,7 @@ def test_without_its_contracts_there_is_nothing() -> None:
     assert guides(NETWORKS[Slug("base")], catalog({})) == []
 
 
-@pytest.mark.parametrize("lie", [words(2**255), words(1_001), b"", REVERTED, words(1, 2)])
+@pytest.mark.parametrize("lie", [words(2**255), words(0), words(1_001), b"", REVERTED, words(1, 2)])
 def test_a_rate_that_can_not_be_is_a_failure(lie: Outcome) -> None:
     with pytest.raises(TourError):
         replay(STAKED, OWNER, [words(0), words(100)], [lie])

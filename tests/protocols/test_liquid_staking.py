@@ -98,6 +98,13 @@ def test_a_rate_that_can_not_be_is_a_failure(symbol: str, lie: Outcome) -> None:
         replay(guide_of(symbol), OWNER, [words(10**18)], [lie])
 
 
+@pytest.mark.parametrize("symbol", ON_ETHEREUM)
+def test_a_rate_of_nothing_is_a_failure_and_not_a_stake_of_nothing(symbol: str) -> None:
+    """A proxy or oracle that is not set up answers zero; the receipt would no longer count as a holding."""
+    with pytest.raises(TourError, match="can't stand for"):
+        replay(guide_of(symbol), OWNER, [words(10**18)], [words(0)])
+
+
 @pytest.mark.parametrize("lie", [words(2**255), words(1, 1), REVERTED])
 def test_a_balance_that_can_not_be_is_a_failure(lie: Outcome) -> None:
     with pytest.raises(TourError):

@@ -55,6 +55,7 @@ from balance_tracker.evm.tours import TourError
 from balance_tracker.protocols.spec import EvmGuide
 from balance_tracker.protocols.uniswap_v3 import (
     FIRST_IDS,
+    MOST_ASKED_ALONE,
     MOST_POSITIONS,
     POSITIONS,
     guides,
@@ -252,6 +253,24 @@ async def test_a_token_that_is_gone_harms_no_other_position(
     assert (gone.supplied[0].asset.symbol, gone.supplied[0].asset.decimals) == (None, None)
     assert dict(gone.details)["pair"].startswith("0x1111…1111/")
     assert len(other.supplied) == 2
+
+
+@integration
+@pytest.mark.parametrize("code", ["0x5b600056", "0x621000006000f3"], ids=["endless", "megabyte"])
+@pytest.mark.parametrize("runs_evm_code", [True, False])
+async def test_a_token_that_takes_all_gas_harms_no_other(
+    uniswap: Uniswap, uniswap_node: AnvilNode, pool: PoolV3, *, code: str, runs_evm_code: bool
+) -> None:
+    spam = create_pool(uniswap, (LOW, HIGH), 500, 10, root_at(0))
+    spam.mint(FIRST, (-100, 100), (E18, E18))
+    pool.mint(FIRST, (ETHER_TICK - 600, ETHER_TICK + 600), (30_000 * 10**6, 10 * E18))
+    uniswap.client.call("anvil_setCode", LOW, code)
+    async with driver(replace(NETWORK, runs_evm_code=runs_evm_code), uniswap_node.url) as one:
+        driven = await one.drive(guide(), Address(FIRST))
+    evil, other = driven.found
+    assert [(leg.asset.symbol, leg.asset.decimals) for leg in evil.supplied] == [(None, None), ("HIGH", 8)]
+    assert len(other.supplied) == 2
+    assert (driven.rounds, driven.requests) == (3, 4)
 
 
 @integration
@@ -489,6 +508,18 @@ def test_what_is_not_as_it_should_be_fails_the_market_and_says_why(
         lead(*rounds)
     assert raised.value.code == code
     assert raised.value.reason
+
+
+def test_tokens_of_no_list_are_not_all_worth_all_the_gas_of_a_call() -> None:
+    """Anybody may give anybody a hundred positions, each in tokens that never answer."""
+    tour = guide(replace(NETWORK, contracts={})).start(FIRST)
+    held = [kept_words(token0=number, token1=1_000 + number) for number in range(1, 101)]
+    next(tour)
+    tour.send([words(100)])
+    tour.send([words(number) for number in range(100)])
+    calls = tour.send(held)
+    told = [call for call in calls if call.data in {"95d89b41", "06fdde03", "313ce567"}]
+    assert (len(told), sum(call.alone for call in told)) == (600, 3 * MOST_ASKED_ALONE)
 
 
 def test_growth_beyond_all_measure_goes_round_and_stays_in_128_bits() -> None:

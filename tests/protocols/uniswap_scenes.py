@@ -1,15 +1,12 @@
 """Uniswap's own contracts on a local node, V2 and V3, with owners who trade and provide liquidity."""
 
-import json
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
-from eth_abi.abi import decode, encode
-from eth_utils.crypto import keccak
+from eth_abi.abi import decode
 from tests.evm.scenes import LOCAL
 from tests.fakes.readers import token
 from tests.nodes.token_zoo import zoo_address
@@ -17,23 +14,29 @@ from tests.nodes.token_zoo import zoo_address
 from balance_tracker.core.assets import Asset
 from balance_tracker.core.errors import UpstreamError
 from balance_tracker.core.ids import Address
-from balance_tracker.demo.artifacts import fetch_packages
 from balance_tracker.demo.contracts import (
     DEPLOYER,
-    Artifact,
     ContractLibrary,
-    Placement,
     Transaction,
     call_data,
-    place,
     transact,
 )
 from balance_tracker.demo.node_client import NodeClient
 from balance_tracker.demo.tokens import place_tokens
+from balance_tracker.demo.uniswap import (
+    EXACT_INPUT_SINGLE,
+    MINT,
+    NEVER,
+    V2_ROUTER,
+    V3_ROUTER,
+    liquidity_added,
+    place_v2,
+    place_v3,
+    struct_call,
+)
 from balance_tracker.evm.address import EvmAddresses
 from balance_tracker.protocols.spec import Row
 
-MANIFEST = Path(__file__).parent / "npm_uniswap"
 WETH = Address("0xC02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2")
 USDC = Address("0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48")
 LOW = Address("0x1111111111111111111111111111111111111111")
@@ -45,13 +48,11 @@ UNLISTED = (token(NETWORK, LOW, "LOW", 18), token(NETWORK, HIGH, "HIGH", 8))
 
 V3_FACTORY = Address("0x1F98431c8aD98523631AE4a59f267346ea31F984")
 MANAGER = Address("0xC36442b4a4522E871399CD717aBDD847Ab11FE88")
-ROUTER = Address("0xE592427A0AEce92De3Edee1F18E0157C05861564")
+ROUTER = V3_ROUTER
 V2_FACTORY = Address("0x5C69bEe701ef814a2B6a3EDD4B1652CB9cc5aA6f")
-V2_ROUTER = Address("0x7a250d5630B4cF539739dF2C5dAcb4c659F2488D")
 
 OWNERS = (zoo_address("first provider"), zoo_address("second provider"))
 NOBODY = f"0x{0:040x}"
-NEVER = 1 << 60
 RICH = 10**30
 MOST = (1 << 128) - 1
 
@@ -116,15 +117,13 @@ class PoolV3:
 
     def mint(self, owner: str, ticks: tuple[int, int], amounts: tuple[int, int]) -> None:
         words = (*self.tokens, self.fee, *ticks, *amounts, 0, 0, owner, NEVER)
-        types = "(address,address,uint24,int24,int24,uint256,uint256,uint256,uint256,address,uint256)"
-        self.uniswap.send(MANAGER, struct_call("mint", types, words), owner)
+        self.uniswap.send(MANAGER, struct_call("mint", MINT, words), owner)
 
     def swap(self, amount: int, *, first: bool) -> None:
         """Sell so much of the first or of the second token."""
         pair = self.tokens if first else self.tokens[::-1]
         words = (*pair, self.fee, DEPLOYER, NEVER, amount, 0, 0)
-        types = "(address,address,uint24,address,uint256,uint256,uint256,uint160)"
-        self.uniswap.send(ROUTER, struct_call("exactInputSingle", types, words))
+        self.uniswap.send(ROUTER, struct_call("exactInputSingle", EXACT_INPUT_SINGLE, words))
 
 
 def create_pool(
@@ -167,10 +166,6 @@ def collect_call(token_id: int, owner: str, most: tuple[int, int] = (MOST, MOST)
     return struct_call("collect", "(uint256,address,uint128,uint128)", (token_id, owner, *most))
 
 
-def struct_call(name: str, types: str, words: tuple[Any, ...]) -> bytes:
-    return keccak(text=f"{name}({types})")[:4] + encode([types], [words])
-
-
 # V2.
 
 
@@ -183,8 +178,7 @@ class PairV2:
     tokens: tuple[Address, Address]
 
     def add(self, owner: str, amounts: tuple[int, int]) -> None:
-        add = "addLiquidity(address,address,uint256,uint256,uint256,uint256,address,uint256)"
-        self.uniswap.send(V2_ROUTER, call_data(add, *self.tokens, *amounts, 0, 0, owner, NEVER), owner)
+        transact(self.uniswap.client, [liquidity_added(owner, self.tokens, amounts)])
 
     def remove(self, owner: str, liquidity: int) -> bool:
         return self.uniswap.tries(V2_ROUTER, self._removal(owner, liquidity), owner)
@@ -228,14 +222,8 @@ def place_uniswap(client: NodeClient, library: ContractLibrary) -> Uniswap:
     people = (DEPLOYER, *OWNERS)
     client.call("anvil_setBalance", DEPLOYER, hex(10 * RICH))
     transact(client, [step for one in tokens.values() for who in people for step in one.given_to(who, RICH)])
-    three = ("address", "address", "address")
-    place(client, [Placement(V3_FACTORY, _v3("v3-core", "UniswapV3Factory"))])
-    manager = _v3("v3-periphery", "NonfungiblePositionManager", three)
-    place(client, [Placement(MANAGER, manager, (V3_FACTORY, WETH, NOBODY))])
-    place(client, [Placement(ROUTER, _v3("v3-periphery", "SwapRouter", three[:2]), (V3_FACTORY, WETH))])
-    place(client, [Placement(V2_FACTORY, _v2("v2-core", "UniswapV2Factory", three[:1]), (DEPLOYER,))])
-    router = _v2("v2-periphery", "UniswapV2Router02", three[:2])
-    place(client, [Placement(V2_ROUTER, router, (V2_FACTORY, WETH))])
+    place_v3(client, library.packages, {"factory": V3_FACTORY, "manager": MANAGER}, WETH)
+    place_v2(client, library.packages, {"factory": V2_FACTORY}, WETH)
     approve_all(client, tokens, people, (MANAGER, ROUTER, V2_ROUTER))
     return uniswap
 
@@ -251,19 +239,3 @@ def approve_all(
         for one in tokens
     ]
     transact(client, steps)
-
-
-def _v3(package: str, name: str, constructor: tuple[str, ...] = ()) -> Artifact:
-    path = f"{package}/artifacts/contracts/{name}.sol/{name}.json"
-    return Artifact(name, bytes.fromhex(_document(path)["bytecode"][2:]), constructor)
-
-
-def _v2(package: str, name: str, constructor: tuple[str, ...]) -> Artifact:
-    code = str(_document(f"{package}/build/{name}.json")["bytecode"])
-    return Artifact(name, bytes.fromhex(code.removeprefix("0x")), constructor)
-
-
-def _document(path: str) -> dict[str, Any]:
-    folder = fetch_packages(MANIFEST, lambda line: None) / "@uniswap"
-    document: dict[str, Any] = json.loads((folder / path).read_text(encoding="utf-8"))
-    return document

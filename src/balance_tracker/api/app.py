@@ -9,14 +9,19 @@ from fastapi import FastAPI, Request, Response
 from balance_tracker import __version__
 from balance_tracker.api import docs, problems, specification
 from balance_tracker.api.balances import BalancesRoute
+from balance_tracker.api.batch import router as batch_router
+from balance_tracker.api.guard import Guard
+from balance_tracker.api.keys import router as keys_router
 from balance_tracker.api.middleware import Edge
 from balance_tracker.api.nfts import router as nfts_router
 from balance_tracker.api.prices import router as prices_router
 from balance_tracker.api.routes import router
+from balance_tracker.api.snapshots import router as snapshots_router
 from balance_tracker.api.stored import StoredAnswers
 from balance_tracker.api.tracking import NotOpenError
+from balance_tracker.api.wallets import router as wallets_router
 from balance_tracker.api.whole import router as whole_router
-from balance_tracker.bootstrap import Tracker, load_settings, running
+from balance_tracker.bootstrap import Service, Tracker, load_settings, running
 from balance_tracker.settings import Settings
 from balance_tracker.telemetry.logging import configure
 
@@ -53,6 +58,7 @@ def create_app(
         # The service has metrics and log lines of its own; FastAPI's would be asked for at every request.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
+    app.add_middleware(Guard)
     app.add_middleware(Edge)
     problems.install(app)
     app.add_exception_handler(NotOpenError, _on_not_open)
@@ -62,6 +68,10 @@ def create_app(
     app.include_router(nfts_router)
     app.include_router(prices_router)
     app.include_router(router)
+    app.include_router(keys_router)
+    app.include_router(wallets_router)
+    app.include_router(batch_router)
+    app.include_router(snapshots_router)
     docs.install(app)
     specification.install(app, [balances.documented])
     return app
@@ -76,13 +86,13 @@ def _lifespan(
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_tracker() as tracker:
-            app.state.tracker = tracker
+        async with open_tracker() as tracker, Service(tracker) as service:
+            app.state.tracker, app.state.service = tracker, service
             app.state.answers = StoredAnswers(tracker.settings.balance_ttl_seconds, clock=clock)
             try:
                 yield
             finally:
-                app.state.tracker = app.state.answers = None
+                app.state.tracker = app.state.service = app.state.answers = None
 
     return lifespan
 

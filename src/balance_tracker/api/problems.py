@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problems: a status, a stable code, one sentence and a hint."""
 
+import math
 from collections.abc import Mapping
 from difflib import get_close_matches
 from http import HTTPStatus
@@ -10,11 +11,21 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from balance_tracker.core.errors import InputError, TrackerError, UpstreamError
+from balance_tracker.core.errors import (
+    AccessError,
+    ConflictError,
+    InputError,
+    NotFoundError,
+    StorageError,
+    TrackerError,
+    UpstreamError,
+)
+from balance_tracker.services.access import RateLimitedError
 from balance_tracker.telemetry.redact import redact_text
 
 MEDIA_TYPE = "application/problem+json"
 
+_UNAUTHORIZED = frozenset({"key_missing", "key_unknown", "key_expired", "key_revoked"})
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 _MESSAGES = {
     "missing": "is missing",
@@ -65,7 +76,34 @@ async def _on_tracker(_request: Request, error: Exception) -> Response:
             hint=error.hint or "Ask again later, or give the address itself.",
             coverage=[],
         )
-    raise error
+    found = _refused(error)
+    if found is None:
+        raise error
+    return found
+
+
+def _refused(error: Exception) -> Response | None:
+    """What is refused for the caller's or the database's sake; ``None`` for other errors."""
+    if isinstance(error, AccessError):
+        return refusal(error)
+    if isinstance(error, NotFoundError):
+        return problem(404, error.code, error.message, hint=error.hint)
+    if isinstance(error, ConflictError):
+        return problem(409, error.code, error.message, hint=error.hint)
+    if isinstance(error, StorageError):
+        return problem(503, error.code, error.message, hint=error.hint, headers={"Retry-After": "5"})
+    return None
+
+
+def refusal(error: AccessError) -> Response:
+    """Why a caller is not served: 401 not recognised, 403 not allowed, 429 too often."""
+    headers: dict[str, str] = {}
+    status = 403
+    if isinstance(error, RateLimitedError):
+        status, headers["Retry-After"] = 429, str(math.ceil(error.verdict.retry_seconds))
+    elif error.code in _UNAUTHORIZED:
+        status, headers["WWW-Authenticate"] = 401, 'Bearer realm="balance-tracker"'
+    return problem(status, error.code, error.message, hint=error.hint, headers=headers)
 
 
 async def _on_http(_request: Request, error: Exception) -> Response:

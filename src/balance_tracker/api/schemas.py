@@ -303,7 +303,7 @@ class Ready(Shape):
     """Readiness, with each component by name."""
 
     status: Literal["ready"]
-    components: dict[str, Literal["ok", "unknown", "failed"]]
+    components: dict[str, Literal["ok", "unknown", "degraded", "failed"]]
 
 
 class Version(Shape):

@@ -1,10 +1,10 @@
-"""The open tracker that the routes ask."""
+"""The open tracker and service that the routes ask."""
 
 from typing import Annotated
 
 from fastapi import Depends, Request
 
-from balance_tracker.bootstrap import Tracker
+from balance_tracker.bootstrap import Service, Tracker
 
 
 class NotOpenError(Exception):
@@ -24,3 +24,18 @@ def tracker_of(request: Request) -> Tracker:
 
 
 type Tracking = Annotated[Tracker, Depends(tracker_of)]
+
+
+def service_of(request: Request) -> Service:
+    """The service that the app opened.
+
+    Raises:
+        NotOpenError: It is not open.
+    """
+    service = getattr(request.app.state, "service", None)
+    if not isinstance(service, Service):
+        raise NotOpenError
+    return service
+
+
+type Serving = Annotated[Service, Depends(service_of)]

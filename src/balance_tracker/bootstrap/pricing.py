@@ -13,7 +13,7 @@ from balance_tracker.core.following import Followings, wrapped_native
 from balance_tracker.core.ids import AssetId, Slug
 from balance_tracker.core.money import CURRENCY_ASSETS
 from balance_tracker.core.networks import Network
-from balance_tracker.ports import PriceSource
+from balance_tracker.ports import Board, PriceSource
 from balance_tracker.prices.chainlink.source import ChainlinkFeeds
 from balance_tracker.prices.coingecko import open_coingecko
 from balance_tracker.prices.coinmarketcap import open_coinmarketcap
@@ -107,6 +107,7 @@ async def open_pricing(
     networks: Mapping[Slug, Network],
     sources: PriceSources,
     *,
+    board: Board | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Pricing:
     """The use cases over the sources; what they have under way ends when the stack is closed."""
@@ -115,6 +116,7 @@ async def open_pricing(
             sources.asked,
             last_resort=sources.last_resort,
             ttl_seconds=settings.price_ttl_seconds,
+            board=board,
             priced_as=coins(networks),
             clock=clock,
         )
@@ -128,6 +130,13 @@ async def open_pricing(
         under_way_seconds=settings.price_ttl_seconds,
     )
     return Pricing(current, past, history, every)
+
+
+def decided_by(settings: Settings) -> tuple[object, ...]:
+    """What prices depend on besides the networks; processes that differ in it share none."""
+    own = settings.fixed_prices.read_bytes() if settings.fixed_prices is not None else b""
+    roots = (settings.coingecko_base_url, settings.coinmarketcap_base_url, settings.defillama_base_url)
+    return (settings.price_sources, *roots, own)
 
 
 def coins(networks: Mapping[Slug, Network]) -> dict[AssetId, Asset]:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from balance_tracker.services.catalog import NetworkView
 
-ComponentStatus = Literal["ok", "unknown", "failed"]
+ComponentStatus = Literal["ok", "unknown", "degraded", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +17,17 @@ class Readiness:
     components: dict[str, ComponentStatus]
 
 
-def readiness_of(views: Sequence[NetworkView] | None, prices: ComponentStatus | None) -> Readiness:
+def readiness_of(
+    views: Sequence[NetworkView] | None,
+    prices: ComponentStatus | None,
+    redis: ComponentStatus | None = None,
+) -> Readiness:
     """Ready is what is open, unless every network is known to be down.
 
     Args:
         views: The tracked networks; ``None`` where nothing is open.
         prices: The state of prices; ``None`` where no source is asked.
+        redis: Whether it answers or is done without; ``None`` where none is used.
     """
     if views is None:
         return Readiness(ready=False, components={"catalog": "failed", "cache": "failed"})
@@ -30,6 +35,8 @@ def readiness_of(views: Sequence[NetworkView] | None, prices: ComponentStatus | 
     components: dict[str, ComponentStatus] = {"catalog": "ok", "cache": "ok"}
     if prices is not None:
         components["prices"] = prices
+    if redis is not None:
+        components["redis"] = redis
     components |= states
     return Readiness(any(state != "failed" for state in states.values()), components)
 

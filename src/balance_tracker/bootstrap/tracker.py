@@ -13,13 +13,14 @@ from balance_tracker.bootstrap.leading import position_sources, protocol_guides
 from balance_tracker.bootstrap.opening import names_of, open_transports, readers_of
 from balance_tracker.bootstrap.pricing import (
     Pricing,
+    decided_by,
     open_pricing,
     price_sources,
     with_followings,
 )
 from balance_tracker.bootstrap.readiness import Readiness, readiness_of
 from balance_tracker.bootstrap.refreshing import refreshed
-from balance_tracker.cache.memory import MemoryCache
+from balance_tracker.bootstrap.sharing import Sharing, open_sharing
 from balance_tracker.core.assets import Asset
 from balance_tracker.core.blocks import At
 from balance_tracker.core.ids import Slug
@@ -27,7 +28,7 @@ from balance_tracker.core.portfolio import Portfolio
 from balance_tracker.core.whole import Positions, WholePortfolio
 from balance_tracker.evm.address import EvmAddresses
 from balance_tracker.evm.wallet_tours import Leaders
-from balance_tracker.ports import ChainReader, NameService
+from balance_tracker.ports import Cache, ChainReader, NameService
 from balance_tracker.services.addresses import AddressBook
 from balance_tracker.services.asset_ids import AssetIds
 from balance_tracker.services.catalog import DEFAULT_LIMIT, CatalogService, NetworkView, TokenPage
@@ -65,6 +66,7 @@ class Tracker:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings if settings is not None else load_settings()
+        self.sharing: Sharing | None = None
         self._stack = AsyncExitStack()
         self._catalog: CatalogService | None = None
         self._readers: Mapping[Slug, ChainReader] = {}
@@ -74,6 +76,12 @@ class Tracker:
         self._nfts: NftService | None = None
         self._prices: PriceQuestions | None = None
         self._pricing: Pricing | None = None
+        self._book: AddressBook | None = None
+
+    @property
+    def book(self) -> AddressBook:
+        """Tells addresses apart."""
+        return _opened(self._book)
 
     async def __aenter__(self) -> Self:
         protect(url for urls in self.settings.rpc.values() for url in urls)
@@ -85,7 +93,8 @@ class Tracker:
             through = await open_transports(stack, networks, self.settings)
             sources = price_sources(self.settings, networks, through)
             listed = await with_followings(tokens, networks, sources.asked)
-            cache = await stack.enter_async_context(MemoryCache("balances"))
+            sharing = await open_sharing(stack, self.settings)
+            cache = await stack.enter_async_context(sharing.cache("balances", networks, listed))
             names = names_of(networks.values(), through.pools)
             guides = protocol_guides(networks, listed, self.settings.networks_dir)
             collecting = await open_collecting(self.settings, networks, through.pools)
@@ -94,8 +103,10 @@ class Tracker:
             readers = readers_of(
                 networks, through.pools, names, sources, leaders=leaders, positions=positions
             )
-            pricing = await open_pricing(stack, self.settings, networks, sources)
+            board = sharing.board("prices", networks, *decided_by(self.settings))
+            pricing = await open_pricing(stack, self.settings, networks, sources, board=board)
             self._wire(listed, readers, names, cache, pricing, collecting)
+            self.sharing = sharing
             self._stack = stack.pop_all()
         return self
 
@@ -103,7 +114,7 @@ class Tracker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._catalog = self._portfolios = self._many = self._prices = self._pricing = None
-        self._whole = self._nfts = None
+        self._whole = self._nfts = self.sharing = None
         self._readers = {}
         await self._stack.aclose()
 
@@ -310,14 +321,15 @@ class Tracker:
         """Whether questions can be answered: it is open, and not every network is known to be down."""
         views = None if self._catalog is None else self._catalog.networks()
         pricing = self._pricing
-        return readiness_of(views, pricing.current.state if pricing and pricing.sources else None)
+        prices = pricing.current.state if pricing and pricing.sources else None
+        return readiness_of(views, prices, self.sharing.redis if self.sharing else None)
 
     def _wire(  # noqa: PLR0917 - one of each that was opened
         self,
         tokens: Mapping[Slug, Sequence[Asset]],
         readers: Mapping[Slug, ChainReader],
         names: NameService | None,
-        cache: MemoryCache,
+        cache: Cache,
         pricing: Pricing,
         collecting: Collecting | None = None,
     ) -> None:
@@ -330,7 +342,7 @@ class Tracker:
             for slug, reader in readers.items()
         }
         self._catalog = CatalogService(networks, tokens, readers)
-        book = AddressBook((EvmAddresses(), SolanaAddresses()), names)
+        self._book = book = AddressBook((EvmAddresses(), SolanaAddresses()), names)
         parts = (networks, readings, book, names, cache)
         seconds = self.settings.deadline_seconds
         valuation = Valuation(pricing.current, pricing.past) if pricing.sources else None

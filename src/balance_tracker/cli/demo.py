@@ -7,8 +7,9 @@ from balance_tracker.cli.exits import ALL_ANSWERED
 from balance_tracker.cli.render import show_portfolio
 from balance_tracker.cli.serve import APP, SERVER_OPTIONS
 from balance_tracker.cli.session import prepare, terminal
+from balance_tracker.cli.whole_render import show_whole
 from balance_tracker.core.portfolio import Portfolio
-from balance_tracker.demo.run import run_demo
+from balance_tracker.demo.run import Shown, run_demo
 from balance_tracker.demo.stories import Wallet
 
 
@@ -21,10 +22,13 @@ def run(*, once: bool, host: str, port: int) -> int:
     prepare()
     console = terminal()
 
-    def show(wallet: Wallet, portfolio: Portfolio) -> None:
+    def show(wallet: Wallet, answer: Shown) -> None:
         console.print(Text(wallet.title, style="bold magenta"))
         console.print(Text(wallet.story, style="dim"))
-        show_portfolio(portfolio, console)
+        if isinstance(answer, Portfolio):
+            show_portfolio(answer, console)
+        else:
+            show_whole(answer, console)
         console.print()
 
     run_demo(once=once, host=host, port=port, show=show, serve=_serve)

@@ -4,7 +4,13 @@ import os
 import sys
 from collections.abc import Callable
 
-from balance_tracker.core.errors import ConfigurationError, InputError, TrackerError, UpstreamError
+from balance_tracker.core.errors import (
+    ConfigurationError,
+    InputError,
+    StorageError,
+    TrackerError,
+    UpstreamError,
+)
 from balance_tracker.telemetry.redact import redact_text
 
 ALL_ANSWERED = 0
@@ -19,7 +25,7 @@ def guarded(command: Callable[[], int]) -> int:
     """Run a command and turn what it raises into a sentence on stderr and an exit code."""
     try:
         return command()
-    except (InputError, ConfigurationError) as error:
+    except (InputError, ConfigurationError, StorageError) as error:
         complain(error)
         return WRONG_USE
     except UpstreamError as error:

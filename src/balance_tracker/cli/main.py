@@ -6,7 +6,9 @@ from typing import Annotated, Literal, NamedTuple
 import typer
 
 from balance_tracker import __version__
+from balance_tracker.cli.database_commands import db_app
 from balance_tracker.cli.exits import WRONG_USE, guarded, say
+from balance_tracker.cli.key_commands import keys_app
 
 app = typer.Typer(
     name="balance-tracker",
@@ -19,6 +21,8 @@ app = typer.Typer(
 )
 tokens_app = typer.Typer(help="The listed tokens.", no_args_is_help=True)
 app.add_typer(tokens_app, name="tokens")
+app.add_typer(keys_app, name="keys")
+app.add_typer(db_app, name="db")
 
 
 type Output = Literal["table", "json", "csv"]
@@ -297,6 +301,32 @@ def serve(
         from balance_tracker.cli.serve import run  # noqa: PLC0415 - only when it is run
 
         return run(host, port, workers)
+
+    sys.exit(guarded(command))
+
+
+@app.command()
+def worker(
+    concurrency: Annotated[int, typer.Option(min=1, max=256, help="How many jobs are done at a time.")] = 8,
+) -> None:
+    """Do jobs for the API, on this or another machine (needs CELERY_BROKER_URL)."""
+
+    def command() -> int:
+        from balance_tracker.cli.worker import run_worker  # noqa: PLC0415 - only when it is run
+
+        return run_worker(concurrency)
+
+    sys.exit(guarded(command))
+
+
+@app.command()
+def beat() -> None:
+    """Name what is due to the workers every few seconds (needs CELERY_BROKER_URL); one is enough."""
+
+    def command() -> int:
+        from balance_tracker.cli.worker import run_beat  # noqa: PLC0415 - only when it is run
+
+        return run_beat()
 
     sys.exit(guarded(command))
 

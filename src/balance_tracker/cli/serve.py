@@ -5,7 +5,7 @@ from typing import Any
 
 import uvicorn
 
-from balance_tracker.bootstrap import listed_tokens, load_settings, tracked_networks
+from balance_tracker.bootstrap import check_database, listed_tokens, load_settings, tracked_networks
 from balance_tracker.cli.exits import ALL_ANSWERED, WRONG_USE, say
 from balance_tracker.settings import Settings
 from balance_tracker.telemetry.logging import configure
@@ -26,7 +26,8 @@ def run(host: str, port: int, workers: int) -> int:
     """Serve until told to stop.
 
     Raises:
-        ConfigurationError: A setting or a data file is wrong; nothing was started.
+        ConfigurationError: A setting, a data file or the database's schema is wrong; nothing was started.
+        StorageError: The database does not answer; nothing was started.
     """
     settings = load_settings()
     configure(settings.log_format, settings.log_level)
@@ -44,3 +45,4 @@ def run(host: str, port: int, workers: int) -> int:
 async def _check(settings: Settings) -> None:
     """Read what the server will read, so that a mistake is told in one sentence before it starts."""
     await listed_tokens(settings, tracked_networks(settings))
+    await check_database(settings)

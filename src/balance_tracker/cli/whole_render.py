@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 
 from rich import box
 from rich.console import Console
@@ -19,6 +19,7 @@ from balance_tracker.core.whole import OwnedCollection, Positions, ValuedLeg, Va
 from balance_tracker.services.whole_valuing import IN_POSITION
 
 _MOST_IDS = 6
+_VERY_HEALTHY = 1_000
 _SIDE_STYLES = {"borrowed": "red", "claimable": "green"}
 
 
@@ -60,7 +61,10 @@ def as_portfolio(answer: Positions | WholePortfolio) -> Portfolio:
     if isinstance(answer, Positions):
         return portfolio
     excluded = tuple(one for one in answer.excluded if one.reason != IN_POSITION)
-    return replace(portfolio, holdings=answer.holdings, excluded=excluded)
+    coverage = tuple(replace(entry, nfts=0) for entry in answer.coverage) if answer.collections else ()
+    return replace(
+        portfolio, holdings=answer.holdings, excluded=excluded, coverage=coverage or answer.coverage
+    )
 
 
 def _title(answer: Positions | WholePortfolio) -> Text:
@@ -132,12 +136,25 @@ def _value(value: Decimal | None, currency: str) -> str:
 def _note(one: ValuedPosition, leg: ValuedLeg, *, first: bool) -> str:
     notes = []
     if first and one.position.health_factor is not None:
-        notes.append(f"health {readable_amount(one.position.health_factor)}")
+        notes.append(f"health {readable_health(one.position.health_factor)}")
+    if first and (in_range := dict(one.position.details).get("in_range")) is not None:
+        notes.append("in range" if in_range == "true" else "out of range")
     if leg.leg.collateral is False:
         notes.append("no collateral")
     if leg.leg.label:
         notes.append(one_line(leg.leg.label))
     return ", ".join(notes)
+
+
+def readable_health(factor: Decimal) -> str:
+    """A health factor for people, cut and never rounded up: 0.9999 is not 1.
+
+    >>> readable_health(Decimal("1.75999"))
+    '1.759'
+    """
+    if factor >= _VERY_HEALTHY:
+        return f">{_VERY_HEALTHY}"
+    return f"{factor.quantize(Decimal('0.001'), rounding=ROUND_DOWN):f}"
 
 
 def _collections_table(collections: Sequence[OwnedCollection]) -> Table:

@@ -136,6 +136,15 @@ def exact_sum(amounts: Iterable[Decimal]) -> Decimal:
     return total
 
 
+def exact_product(amount: Decimal, factor: Decimal) -> Decimal:
+    """The product with all its digits.
+
+    >>> exact_product(Decimal("1234567890123456.789012345678"), Decimal("1.0000000000001"))
+    Decimal('1234567890123580.2458013580236789012345678')
+    """
+    return _EXACT.multiply(amount, factor)
+
+
 def quotient(dividend: Decimal, divisor: Decimal) -> Decimal:
     """Money for money, to 18 digits, which is more than any source has.
 

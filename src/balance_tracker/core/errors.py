@@ -5,6 +5,10 @@
     TrackerError
     ├── InputError            the caller's to mend: an address, a network, a parameter
     ├── ConfigurationError    the operator's to mend: a setting, a file
+    ├── AccessError           who asks may not: no key, a wrong one, or too often
+    ├── NotFoundError         no such thing, or not for this caller
+    ├── ConflictError         not as things stand now
+    ├── StorageError          the database did not answer or refused
     └── UpstreamError         an endpoint's: retryable or not
         └── CallReverted      a contract said no, which is an answer and not a fault
 
@@ -36,6 +40,30 @@ class ConfigurationError(TrackerError):
     """A setting or a data file is wrong; the start stops and names it."""
 
     code = "invalid_configuration"
+
+
+class AccessError(TrackerError):
+    """Who asks may not: ``code`` says whether no key, a wrong one, one without the scope, or too often."""
+
+    code = "scope_missing"
+
+
+class NotFoundError(TrackerError):
+    """There is no such thing, or it belongs to somebody else, which looks the same."""
+
+    code = "not_found"
+
+
+class ConflictError(TrackerError):
+    """It can't be done as things stand now."""
+
+    code = "conflict"
+
+
+class StorageError(TrackerError):
+    """The database did not answer or refused; nothing of what was asked is kept."""
+
+    code = "storage_failed"
 
 
 class UpstreamError(TrackerError):

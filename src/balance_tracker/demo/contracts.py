@@ -132,10 +132,10 @@ def _sends(client: NodeClient, transactions: Sequence[Transaction]) -> list[Call
 
 
 class ContractLibrary:
-    """The artifacts that were fetched, by what they are for."""
+    """The artifacts that were fetched into ``packages``, by what they are for."""
 
     def __init__(self, packages: Path) -> None:
-        self._packages = packages
+        self.packages = packages
         makerdao = makerdao_initcodes(packages)
         self.erc20 = self._artifact(
             "@openzeppelin/contracts/build/contracts/ERC20PresetMinterPauser", ("string", "string")
@@ -176,7 +176,7 @@ class ContractLibrary:
         )
 
     def _artifact(self, path: str, constructor: tuple[str, ...] = ()) -> Artifact:
-        document = json.loads((self._packages / f"{path}.json").read_text(encoding="utf-8"))
+        document = json.loads((self.packages / f"{path}.json").read_text(encoding="utf-8"))
         compiled = document.get("compilerOutput", {}).get("evm", {}).get("bytecode", {})
         code = str(compiled.get("object") or document["bytecode"]).removeprefix("0x")
         for positions in _link_positions(document):

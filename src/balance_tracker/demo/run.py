@@ -11,9 +11,11 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 
-from balance_tracker.bootstrap import listed_tokens, load_settings, running, tracked_networks
+from balance_tracker.bootstrap import Tracker, listed_tokens, load_settings, running, tracked_networks
 from balance_tracker.catalog.collections import load_collections
 from balance_tracker.catalog.feeds import load_feeds
 from balance_tracker.core.assets import Asset
@@ -22,11 +24,14 @@ from balance_tracker.core.feeds import OnChainPrices
 from balance_tracker.core.ids import Slug
 from balance_tracker.core.networks import Network
 from balance_tracker.core.portfolio import Portfolio
+from balance_tracker.core.whole import WholePortfolio
 from balance_tracker.demo.anvil import AnvilNode, anvil
 from balance_tracker.demo.artifacts import Say, fetch_packages, say_on_stderr
 from balance_tracker.demo.collections import give_collections, place_collections
 from balance_tracker.demo.contracts import ContractLibrary
 from balance_tracker.demo.networks import EVM_NETWORKS, NODE_ARGUMENTS, LocalNetwork, prepare_network
+from balance_tracker.demo.positions import place_protocols
+from balance_tracker.demo.protocol_tables import Row, shipped_tables, write_tables
 from balance_tracker.demo.solana_story import running_demo_bank
 from balance_tracker.demo.stories import WALLETS, Wallet, tell_stories
 from balance_tracker.settings import RPC_PREFIX, rpc_key
@@ -36,8 +41,11 @@ FEEDS_SECONDS = 1_200.0
 """How often the demo's price feeds answer: well within the shortest heartbeat."""
 _TERMINATED = 128 + signal.SIGTERM
 
-type Show = Callable[[Wallet, Portfolio], None]
-"""Prints one wallet and what it holds."""
+type Shown = Portfolio | WholePortfolio
+"""A portfolio of all that a wallet has, or of its balances where it is asked with tokens of no list."""
+
+type Show = Callable[[Wallet, Shown], None]
+"""Prints one wallet and what it has."""
 
 type Serve = Callable[[str, int], Awaitable[None]]
 """Serves the API at a host and a port until it is told to stop; settings are in the environment."""
@@ -81,9 +89,11 @@ async def running_demo(say: Say = say_on_stderr) -> AsyncIterator[tuple[Slug, ..
     library = ContractLibrary(await asyncio.to_thread(fetch_packages, say=say))
     slugs = (*EVM_NETWORKS, SOLANA)
     async with AsyncExitStack() as stack:
+        directory = Path(stack.enter_context(TemporaryDirectory(prefix="balance-tracker-demo-")))
         stack.enter_context(
             _environment(
                 {
+                    "TRACKER_NETWORKS_DIR": str(directory),
                     "TRACKER_NETWORKS": ",".join(slugs),
                     "TRACKER_SHIPPED_TOKENS": "true",
                     "TRACKER_PRICE_SOURCES": "chainlink",
@@ -95,10 +105,11 @@ async def running_demo(say: Say = say_on_stderr) -> AsyncIterator[tuple[Slug, ..
         assets = await listed_tokens(settings, networks)
         nodes = {slug: await stack.enter_async_context(_node(networks[slug])) for slug in EVM_NETWORKS}
         offered = load_feeds(networks, settings.networks_dir)
-        filled = await _fill(
+        filled, placed = await _fill(
             {slug: (nodes[slug], networks[slug], assets[slug], offered.get(slug)) for slug in EVM_NETWORKS},
             library,
         )
+        write_tables(directory, placed)
         bank = await stack.enter_async_context(running_demo_bank())
         urls = {slug: node.url for slug, node in nodes.items()} | {SOLANA: bank.url}
         stack.enter_context(_environment({rpc_variable(slug): url for slug, url in urls.items()}))
@@ -125,15 +136,21 @@ async def _run(*, once: bool, host: str, port: int, show: Show, serve: Serve, sa
                 return
             say(f"Serving at http://{host}:{port}/ until Ctrl-C. Try:")
             for wallet in WALLETS:
-                say(f"  curl 'http://{host}:{port}/balances?address={wallet.asks}'")
+                say(f"  curl 'http://{host}:{port}/portfolio?address={wallet.asks}'")
             await _serve_until_stopped(serve, host, port)
 
 
 async def _show_wallets(show: Show) -> None:
     async with running(load_settings()) as tracker:
         for wallet in WALLETS:
-            networks = wallet.networks or None
-            show(wallet, await tracker.portfolio(wallet.asks, networks, tokens=wallet.tokens))
+            show(wallet, await _asked(tracker, wallet))
+
+
+async def _asked(tracker: Tracker, wallet: Wallet) -> Shown:
+    networks = wallet.networks or None
+    if wallet.tokens:
+        return await tracker.portfolio(wallet.asks, networks, tokens=wallet.tokens)
+    return await tracker.whole([wallet.asks], networks)
 
 
 async def _serve_until_stopped(serve: Serve, host: str, port: int) -> None:
@@ -159,8 +176,12 @@ async def _node(network: Network) -> AsyncIterator[AnvilNode]:
 async def _fill(
     parts: Mapping[Slug, tuple[AnvilNode, Network, Sequence[Asset], OnChainPrices | None]],
     library: ContractLibrary,
-) -> list[LocalNetwork]:
-    """Put contracts and stories on the nodes, contracts of all networks side by side."""
+) -> tuple[list[LocalNetwork], list[tuple[str, Row]]]:
+    """Put contracts and stories on the nodes, contracts of all networks side by side.
+
+    Returns:
+        The networks, and which protocols are there now: the rows of their tables.
+    """
     async with asyncio.TaskGroup() as group:
         tasks = {
             slug: group.create_task(
@@ -171,9 +192,11 @@ async def _fill(
     filled: dict[Slug, LocalNetwork] = {slug: task.result() for slug, task in tasks.items()}
     await asyncio.to_thread(tell_stories, filled, library)
     await _fill_collections(filled, library)
+    tables = shipped_tables({slug: one.network for slug, one in filled.items()})
+    placed = await asyncio.to_thread(place_protocols, filled, tables, library.packages)
     for network in filled.values():
         network.let_time_pass()
-    return list(filled.values())
+    return list(filled.values()), placed
 
 
 async def _fill_collections(networks: Mapping[Slug, LocalNetwork], library: ContractLibrary) -> None:

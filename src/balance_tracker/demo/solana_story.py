@@ -13,6 +13,7 @@ from solders.pubkey import Pubkey
 from balance_tracker.core.ids import Address
 from balance_tracker.demo import solana_programs as programs
 from balance_tracker.demo.solana_bank import LAMPORTS_PER_SOL, SECONDS_PER_SLOT, SolanaBank
+from balance_tracker.demo.solana_staking import Staking
 from balance_tracker.demo.solana_tokens import BankTokens, Extras
 
 USDC = Pubkey.from_string("EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v")
@@ -25,6 +26,7 @@ JITOSOL = Pubkey.from_string("J1toso1uCk3RLmjorhTtrVwY9HJ7X8V9yYac6Y7kGCPn")
 AAPLX = Pubkey.from_string("XsbEhLAtcf6HdfpFZ5xEMdqW8nfAvcsP5bdudRLJzJp")
 
 _YEAR_SECONDS = 31_556_736
+_SLOTS_PER_EPOCH = 432_000
 
 
 def named_address(label: str) -> Pubkey:
@@ -70,6 +72,7 @@ def tell_story(bank: SolanaBank, tokens: BankTokens) -> None:
     _payments(bank, tokens, owner)
     _savings(bank, tokens, owner)
     _collection(tokens, owner)
+    _stake(bank, owner)
 
 
 def _payments(bank: SolanaBank, tokens: BankTokens, owner: Pubkey) -> None:
@@ -121,3 +124,16 @@ def _collection(tokens: BankTokens, owner: Pubkey) -> None:
     tokens.create_mint(0, address=RETIRED_POINTS, extras=Extras(closable=True))
     tokens.open_account(RETIRED_POINTS, owner)
     tokens.close_mint(RETIRED_POINTS)
+
+
+def _stake(bank: SolanaBank, owner: Pubkey) -> None:
+    """Stake with a validator, and a little more that begins with the next epoch."""
+    staking, now = Staking(bank), bank.slot // _SLOTS_PER_EPOCH
+    vote = staking.validator(named_address("validator"))
+    for name, lamports, epoch in (
+        ("stake", 250 * LAMPORTS_PER_SOL, now - 1),
+        ("new stake", 25 * LAMPORTS_PER_SOL, now),
+    ):
+        staking.set_epoch(epoch)
+        stake = staking.account(owner, owner, lamports, address=named_address(name))
+        staking.delegate(stake, vote, owner)

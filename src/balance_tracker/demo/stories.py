@@ -60,10 +60,14 @@ class Wallet:
 WALLETS = (
     Wallet(
         "A treasury",
-        "It is asked by its name, holds on four networks, and pays the trader in three of them.",
+        "It is asked by its name, holds on four networks, lends on Aave, and makes markets on Uniswap.",
         TREASURY_NAME,
     ),
-    Wallet("A trader", "Many tokens, some down to dust, on every EVM network of the demo.", TRADER),
+    Wallet(
+        "A trader",
+        "Many tokens, some down to dust; a loan on Aave, a Uniswap position in range, and NFTs.",
+        TRADER,
+    ),
     Wallet(
         "A spammed wallet",
         "Asked with three tokens that are on no list: one advertises, one looks honest, one only reverts.",
@@ -73,7 +77,7 @@ WALLETS = (
     ),
     Wallet(
         "A Solana user",
-        "Several accounts of one mint, a frozen one, wrapped SOL, interest, scaled shares, and two NFTs.",
+        "Stake, two NFTs, several accounts of one mint, a frozen one, interest, and scaled shares.",
         SOLANA_USER,
     ),
 )
@@ -90,7 +94,7 @@ TREASURY_HOLDINGS: Holdings = {
         "DAI": "900000",
         "WETH": "320",
         "MKR": "150.75",
-        "wstETH": "2000",
+        "LINK": "40000",
         "WBTC": "41.5",
     },
     Slug("base"): {NATIVE: "12.25", "USDC": "250000"},

@@ -6,10 +6,12 @@ interface ids, ERC721AQueryable (https://chiru-labs.github.io/ERC721A), CryptoPu
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
+from balance_tracker.core.portfolio import FailureCode
 from balance_tracker.evm.abi import BALANCE_OF, WORD, address_word, read_address, read_uint
 from balance_tracker.evm.multicall import Call
-from balance_tracker.evm.outcomes import Outcome
+from balance_tracker.evm.outcomes import CallFailure, Outcome
 
 OWNER_OF = "6352211e"
 OWNED_AT_INDEX = "2f745c59"
@@ -30,6 +32,12 @@ LIST_GAS_UNITS = 60
 
 URI_GAS_UNITS = 46
 """3 million gas: metadata that is drawn on the chain."""
+
+PROBES = 16
+"""Ids of a collection that are asked first, and alone if they take much: each may cost a whole call's gas."""
+
+SPARE_GAS_UNITS = 4
+"""262,144 gas for one of many ids: ERC721A looks back through a hundred ids for an owner."""
 
 MOST_LISTED = 10_000
 """Ids that one answer of a contract may list."""
@@ -68,6 +76,11 @@ def id_call(contract: str, selector: str, token_id: int) -> Call:
     return Call(contract, data)
 
 
+def spared(call: Call) -> Call:
+    """One of many alike, given up where it takes much: a stranger's contract may make it take all gas."""
+    return replace(call, gas_units=SPARE_GAS_UNITS, alone=False)
+
+
 def supply_call(contract: str) -> Call:
     """How many tokens there are."""
     return Call(contract, TOTAL_SUPPLY)
@@ -96,6 +109,11 @@ def uint_of(outcome: Outcome) -> int | None:
 def address_of(outcome: Outcome) -> str | None:
     """One address in lower case, or ``None`` for anything else."""
     return read_address(outcome) if isinstance(outcome, bytes) else None
+
+
+def took_all(outcomes: Iterable[Outcome]) -> bool:
+    """Whether any of the calls took all its gas."""
+    return any(isinstance(one, CallFailure) and one.code is FailureCode.OUT_OF_GAS for one in outcomes)
 
 
 def is_true(outcome: Outcome) -> bool:

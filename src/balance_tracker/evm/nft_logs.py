@@ -6,7 +6,8 @@ called complete that is not: what was looked through is told as a range of block
 
 Endpoints limit how many blocks one ``eth_getLogs`` may span, or how many events it may give, and
 say so each in its own words. The limit is read from them and kept in the endpoint's memory
-(``log_range``). Ranges are asked from the newest back, a bounded number in one read; what was
+(``log_range``). One that has too many events for an answer is asked in less, which says nothing of
+other wallets and is not kept. Ranges are asked from the newest back, a bounded number in one read; what was
 looked through is remembered, so that the next read goes on where this one ended.
 
 Sources: EIP-721, EIP-1155, EIP-2309 (events); the wordings were seen at geth, erigon, nethermind,
@@ -177,6 +178,8 @@ class _Search:
         self._newer: tuple[int, int] | None = (overlap + 1, block) if kept.low <= kept.high < block else None
         self._left = MOST_RANGES
         self._logs = 0
+        self._widest: int | None = None
+        """Blocks that this wallet's events may be asked of at once, where there are very many."""
 
     async def on(self, session: Session) -> None:
         """Look through as much as there is time for.
@@ -186,12 +189,17 @@ class _Search:
         """
         first = [header_call(self._at.number)]
         while self._left > 0 and asyncio.get_running_loop().time() < self.until:
-            size = session.endpoint.memory.number(LOG_RANGE)
-            ranges = self._next_ranges(size)
+            sizes = (session.endpoint.memory.number(LOG_RANGE), self._widest)
+            ranges = self._next_ranges(min((size for size in sizes if size is not None), default=None))
             if not ranges:
                 return
             calls = [call for low, high in ranges for call in self._calls(low, high)]
-            replies = await session.ask([*first, *calls])
+            try:
+                replies = await session.ask([*first, *calls])
+            except UpstreamError as error:
+                if error.code != "response_too_large" or not self._narrow(ranges[0]):
+                    raise
+                continue
             if first:
                 self._check(replies[0])
                 replies, first = replies[1:], []
@@ -269,7 +277,10 @@ class _Search:
         """
         size = range_limit(error, span)
         if size is not None and span > LEAST_RANGE:
-            memory.put(LOG_RANGE, size, DAY_SECONDS)
+            if _ABOUT_RANGE.search(error.message):
+                memory.put(LOG_RANGE, size, DAY_SECONDS)
+            else:
+                self._widest = size
             return True
         if meaning(error) is Meaning.RATE_LIMITED:
             raise fault_of(error)
@@ -279,6 +290,12 @@ class _Search:
             code="history_unavailable",
             retryable=False,
         )
+
+    def _narrow(self, asked: tuple[int, int]) -> bool:
+        """Ask of fewer blocks at once from here on; whether that is possible."""
+        span = asked[1] - asked[0] + 1
+        self._widest = max(span // SMALLER, LEAST_RANGE)
+        return span > LEAST_RANGE
 
     def _read(self, reply: RpcReply, low: int, high: int) -> None:
         if not isinstance(reply, list):
@@ -357,10 +374,10 @@ def _ids_of(topics: Sequence[int], data: bytes, owner: int) -> list[int]:
 
 
 def _batch_ids(data: bytes) -> list[int]:
-    """The first of the two lists of a ``TransferBatch``."""
+    """The first of the two lists of a ``TransferBatch``; of a very long one as many as are followed up."""
     offset = int.from_bytes(data[:WORD])
-    count = int.from_bytes(data[offset : offset + WORD])
+    count = min(int.from_bytes(data[offset : offset + WORD]), MOST_IDS)
     start = offset + WORD
-    if len(data) < 2 * WORD or count > MOST_IDS or start + count * WORD > len(data):
+    if len(data) < 2 * WORD or start + count * WORD > len(data):
         return []
     return words_of(data[start : start + count * WORD])

@@ -10,6 +10,7 @@ looked through; an ERC-1155 collection when its events were looked through from 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from balance_tracker.core.blocks import BlockRef
 from balance_tracker.core.errors import UpstreamError
@@ -18,7 +19,7 @@ from balance_tracker.core.networks import Network
 from balance_tracker.core.nfts import MOST_URI_BYTES, Collection, NftHolding, NftId
 from balance_tracker.core.portfolio import FailureCode
 from balance_tracker.evm import nft_calls as calls_of
-from balance_tracker.evm.abi import address_word, text_bytes
+from balance_tracker.evm.abi import WORD, address_word, text_bytes
 from balance_tracker.evm.calls import CallReader
 from balance_tracker.evm.multicall import Call
 from balance_tracker.evm.nft_logs import ReceiptLogs, Received
@@ -31,8 +32,8 @@ from balance_tracker.evm.tours import Guide, Tour, TourError
 from balance_tracker.ports import NftsFound
 from balance_tracker.transport.pool import Pool
 
-IDS_PER_ROUND = 3_000
-MOST_CANDIDATES = 2 * IDS_PER_ROUND
+IDS_PER_ROUND = 4_000
+MOST_CANDIDATES = 6_000
 MOST_SWEPT = 12_000
 """A collection of which there were more tokens is not asked for every owner."""
 MOST_SWEEPS = 4
@@ -41,6 +42,7 @@ MOST_SWEEPS = 4
 IDS_PER_BATCH = 100
 MOST_AMOUNT = 1 << 128
 _BALANCE_OF_ID = "00fdd58e"
+_ID = "{id}"
 
 
 class NftSearch:
@@ -109,9 +111,9 @@ class NftSearch:
             return found
         answer = await self._calls.read(Question(calls=calls), block.number, deadline)
         for place, outcome in zip(places, answer.outcomes, strict=True):
-            uri = _uri_of(outcome)
-            # ERC-1155, "Metadata": {id} stands for the id in 64 hexadecimal digits.
-            found[place] = None if uri is None else uri.replace("{id}", f"{int(wanted[place][1]):064x}")
+            collection, token_id = wanted[place]
+            several = self._standards.of(collection).standard == "erc1155"
+            found[place] = _with_id(_uri_of(outcome), token_id) if several else _uri_of(outcome)
         return found
 
     async def _lead(self, touring: Touring, block: BlockRef, deadline: float) -> int:
@@ -150,10 +152,16 @@ def _checking(holding: NftHolding, received: Received, *, sweep: bool) -> NftGui
         known = [int(one.token_id) for one in holding.token_ids]
         candidates = calls_of.distinct([*known, *received.of(contract)])[:MOST_CANDIDATES]
         asked = received.note
-        supply, found = yield from _owned_of(contract, owner, candidates)
-        if sweep and len(found) < balance and supply is not None and supply <= MOST_SWEPT:
-            most = min(supply + supply // 4 + 1, MOST_SWEPT)
-            found += yield from _swept(contract, owner, range(most), set(candidates), balance - len(found))
+        first = candidates[: calls_of.PROBES] or (list(range(calls_of.PROBES)) if sweep else [])
+        supply, found = yield from _probed(contract, owner, first)
+        found += yield from _owned_of(contract, owner, candidates[calls_of.PROBES :], balance - len(found))
+        small = sweep and supply is not None and supply <= MOST_SWEPT
+        if not (candidates or small):
+            found = []  # Of ids that nothing names a few would pass for having looked through all.
+        if small and len(found) < balance:
+            most = min((supply or 0) + (supply or 0) // 4 + 1, MOST_SWEPT)
+            left = sorted(set(range(most)).difference(candidates, first))
+            found += yield from _owned_of(contract, owner, left, balance - len(found))
             asked += f"; ids 0 to {most - 1} were asked for their owner"
         if len(found) > balance:
             raise TourError("malformed", "the contract names more tokens of this wallet than it counts")
@@ -162,27 +170,27 @@ def _checking(holding: NftHolding, received: Received, *, sweep: bool) -> NftGui
     return Guide(GUIDE, str(collection.contract_address), start)
 
 
-def _owned_of(contract: str, owner: Address, candidates: Sequence[int]) -> Tour[tuple[int | None, list[int]]]:
-    """The supply, and those of the candidates that are the owner's."""
-    first, rest = candidates[:IDS_PER_ROUND], candidates[IDS_PER_ROUND:]
-    outcomes = yield [calls_of.supply_call(contract), *_owner_calls(contract, first)]
-    found = _owned(first, outcomes[1:], owner)
-    if rest:
-        found += _owned(rest, (yield _owner_calls(contract, rest)), owner)
-    return calls_of.uint_of(outcomes[0]), found
+def _probed(contract: str, owner: Address, token_ids: Sequence[int]) -> Tour[tuple[int | None, list[int]]]:
+    """The supply, and those of a few ids that are the owner's.
+
+    Raises:
+        TourError: To tell an owner takes all gas; of so many ids that can't be asked.
+    """
+    outcomes = yield [calls_of.supply_call(contract), *_owner_calls(contract, token_ids)]
+    if calls_of.took_all(outcomes):
+        raise TourError(FailureCode.OUT_OF_GAS, "the contract takes all gas to tell an owner")
+    return calls_of.uint_of(outcomes[0]), _owned(token_ids, outcomes[1:], owner)
 
 
-def _swept(
-    contract: str, owner: Address, token_ids: Iterable[int], known: set[int], missing: int
-) -> Tour[list[int]]:
-    """Those of a run of ids that are the owner's, until none is missing."""
-    left = [token_id for token_id in token_ids if token_id not in known]
+def _owned_of(contract: str, owner: Address, token_ids: Sequence[int], missing: int) -> Tour[list[int]]:
+    """Those of many ids that are the owner's, until none is missing."""
     found: list[int] = []
-    for at in range(0, len(left), IDS_PER_ROUND):
-        some = left[at : at + IDS_PER_ROUND]
-        found += _owned(some, (yield _owner_calls(contract, some)), owner)
+    for at in range(0, len(token_ids), IDS_PER_ROUND):
         if len(found) >= missing:
             break
+        some = token_ids[at : at + IDS_PER_ROUND]
+        outcomes = yield [calls_of.spared(call) for call in _owner_calls(contract, some)]
+        found += _owned(some, outcomes, owner)
     return found
 
 
@@ -199,7 +207,7 @@ def _owned(token_ids: Sequence[int], outcomes: Sequence[Outcome], owner: Address
 def _amounts(collection: Collection, received: Received) -> NftGuide:
     """How much the owner has of every id of an ERC-1155 collection that it has received."""
     contract = str(collection.contract_address).lower()
-    candidates = received.of(contract)[: IDS_PER_ROUND * 2]
+    candidates = received.of(contract)[:MOST_CANDIDATES]
     complete = received.covers(collection.since_block) and len(candidates) == len(received.of(contract))
 
     def start(owner: Address) -> NftTour:
@@ -223,7 +231,10 @@ def _held_amounts(contract: str, owner: Address, token_ids: Sequence[int]) -> To
     if not token_ids:
         return {}
     parts = [token_ids[at : at + IDS_PER_BATCH] for at in range(0, len(token_ids), IDS_PER_BATCH)]
-    outcomes = yield [calls_of.batch_call(contract, owner, part) for part in parts]
+    first, *rest = [calls_of.batch_call(contract, owner, part) for part in parts]
+    outcomes = yield [first, *(replace(call, alone=False) for call in rest)]
+    if calls_of.took_all(outcomes[:1]):
+        raise TourError(FailureCode.OUT_OF_GAS, "the contract takes all gas to tell amounts")
     amounts: dict[int, int | None] = {}
     again: list[int] = []
     for part, outcome in zip(parts, outcomes, strict=True):
@@ -232,11 +243,16 @@ def _held_amounts(contract: str, owner: Address, token_ids: Sequence[int]) -> To
             again += part
         else:
             amounts |= dict(zip(part, found, strict=True))
-    if again:
-        word = address_word(owner)
-        singles = yield [Call(contract, f"{_BALANCE_OF_ID}{word}{one:064x}") for one in again]
-        amounts |= dict(zip(again, map(calls_of.uint_of, singles), strict=True))
+    for at in range(0, len(again), IDS_PER_ROUND):
+        some = again[at : at + IDS_PER_ROUND]
+        singles = yield [_amount_call(contract, owner, one, number) for number, one in enumerate(some)]
+        amounts |= dict(zip(some, map(calls_of.uint_of, singles), strict=True))
     return _believed(amounts)
+
+
+def _amount_call(contract: str, owner: Address, token_id: int, number: int) -> Call:
+    call = Call(contract, f"{_BALANCE_OF_ID}{address_word(owner)}{token_id:064x}")
+    return call if number < calls_of.PROBES else calls_of.spared(call)
 
 
 def _believed(amounts: Mapping[int, int | None]) -> dict[int, int]:
@@ -248,6 +264,13 @@ def _believed(amounts: Mapping[int, int | None]) -> dict[int, int]:
     if any(amount is None or amount >= MOST_AMOUNT for amount in amounts.values()):
         raise TourError("malformed", "the contract tells no amount that can be of an id it has transferred")
     return {token_id: amount for token_id, amount in amounts.items() if amount}
+
+
+def _with_id(uri: str | None, token_id: str) -> str | None:
+    """ERC-1155, "Metadata": ``{id}`` stands for the id in 64 hexadecimal digits, each time it is there."""
+    if uri is None or len(uri.encode()) + uri.count(_ID) * (2 * WORD - len(_ID)) > MOST_URI_BYTES:
+        return None
+    return uri.replace(_ID, f"{int(token_id):064x}")
 
 
 def _uri_of(outcome: Outcome) -> str | None:

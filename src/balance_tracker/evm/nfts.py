@@ -3,7 +3,7 @@
 One tour per collection. Its first round is one ``balanceOf``, which rides with the balances of
 every wallet; the rest is asked only where the wallet has something:
 
-1. ERC-721 Enumerable: ``tokenOfOwnerByIndex``, a hundred at first, then the rest.
+1. ERC-721 Enumerable: ``tokenOfOwnerByIndex``, a few at first, then, where these were answered, the rest.
 2. What lists an owner's tokens at once: ``tokensOfOwner``, ``walletOfOwner``, ``tokensOfOwnerIn``
    (ERC721A and many others).
 3. CryptoPunks: ``punkIndexToAddress`` of all 10,000.
@@ -27,7 +27,6 @@ from balance_tracker.evm.outcomes import CallFailure, Outcome
 from balance_tracker.evm.tours import Guide, Tour, TourError
 
 GUIDE = "nfts"
-FIRST_INDEXES = 100
 MOST_IDS = 10_000
 """Ids that are read of one collection at most; a wallet with more is told with those, as incomplete."""
 
@@ -81,7 +80,7 @@ class NftGuides:
         for listed in include.collections:
             collection = self.standards.of(listed)
             if collection.standard == "cryptopunks":
-                start = _punks(collection)
+                start = _punks(collection, most)
             elif collection.standard == "erc721":
                 start = _erc721(collection, self.standards, most)
             else:
@@ -132,8 +131,7 @@ def _erc721(collection: Collection, standards: Standards, most_ids: int) -> Call
         if balance == 0:
             return ()
         token_ids = yield from _listed_ids(contract, owner, balance, most_ids)
-        note = NOT_LISTED if not token_ids else f"{len(token_ids)} of {balance} ids were read"
-        return (holding_of(collection, balance, token_ids, note),)
+        return (_holding_of_some(collection, balance, token_ids[:most_ids], NOT_LISTED),)
 
     return start
 
@@ -158,7 +156,7 @@ def _check_standard(collection: Collection, standards: Standards, told: CallFail
 def _listed_ids(contract: str, owner: Address, balance: int, most: int) -> Tour[list[int]]:
     """The ids that the contract lists by one of its views; not more than it says there are."""
     wanted = min(balance, most)
-    first = min(wanted, FIRST_INDEXES)
+    first = min(wanted, calls_of.PROBES)
     outcomes = yield [
         *(calls_of.index_call(contract, owner, index) for index in range(first)),
         *calls_of.listing_calls(contract, owner),
@@ -172,7 +170,7 @@ def _listed_ids(contract: str, owner: Address, balance: int, most: int) -> Tour[
             return listed
     if len(indexed) == first:
         for indexes in _in_rounds(first, wanted, INDEXES_PER_ROUND):
-            rest = yield [calls_of.index_call(contract, owner, index) for index in indexes]
+            rest = yield [calls_of.spared(calls_of.index_call(contract, owner, index)) for index in indexes]
             indexed = calls_of.distinct([*indexed, *map(calls_of.uint_of, rest)])
     if len(indexed) == wanted or calls_of.uints_of(outcomes[first + 2]) is None:
         return indexed if len(indexed) <= balance else []
@@ -196,7 +194,14 @@ def _only(found: list[int] | None, balance: int) -> list[int]:
     return found
 
 
-def _punks(collection: Collection) -> Callable[[Address], NftTour]:
+def _holding_of_some(
+    collection: Collection, balance: int, token_ids: Sequence[int], why_none: str
+) -> NftHolding:
+    note = f"{len(token_ids)} of {balance} ids were read" if token_ids else why_none
+    return holding_of(collection, balance, token_ids, note)
+
+
+def _punks(collection: Collection, most_ids: int) -> Callable[[Address], NftTour]:
     contract = str(collection.contract_address).lower()
 
     def start(owner: Address) -> NftTour:
@@ -214,7 +219,7 @@ def _punks(collection: Collection) -> Callable[[Address], NftTour]:
             found += [number for number, who in zip(numbers, owners, strict=True) if who == owner.lower()]
             if len(found) >= balance:
                 break
-        return (holding_of(collection, balance, found, "not every punk told its owner"),)
+        return (_holding_of_some(collection, balance, found[:most_ids], "no punk told its owner"),)
 
     return start
 

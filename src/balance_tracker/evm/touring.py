@@ -29,13 +29,17 @@ _log = get_logger(__name__)
 
 @dataclass(slots=True)
 class _Walk[T]:
-    """One tour under way: what it asks now, or what it has come to."""
+    """One tour under way: what it asks now, or what it has come to.
+
+    Once it was ``told`` anything there may be something to be found.
+    """
 
     guide: Guide[T]
     owner: Address
     tour: Tour[T] | None = None
     calls: tuple[Call, ...] = ()
     rounds: int = 0
+    told: bool = False
     under_way: bool = True
     found: list[T] = field(default_factory=list)
     failure: ProtocolFailure | None = None
@@ -127,9 +131,10 @@ class Touring:
             lost = next((outcome for outcome in own if _is_lost(outcome)), None)
             if isinstance(lost, CallFailure):
                 self._fail(walk, lost.code, lost.reason)
-            elif _is_before_all(own):
+            elif not walk.told and _is_before_all(own):
                 walk.end()
             else:
+                walk.told = True
                 self._step(walk, own)
 
     def give_up(self, code: str, reason: str) -> None:

@@ -37,8 +37,9 @@ What tours may rely on, and what is expected of them:
 - A call that no endpoint answered never arrives: the driver ends the tour and declares it failed. A
   :class:`~balance_tracker.evm.outcomes.CallFailure` that arrives is the contract's own word (it
   reverted, ran out of gas, is not there, was malformed), and the tour judges it.
-- At a past block before all of its contracts were there a tour is ended: nobody had anything there. Where
-  only some were missing, their calls arrive as :data:`~balance_tracker.evm.outcomes.NOT_YET`.
+- At a past block before all contracts of its first round were there a tour is ended: nobody had anything
+  there. Where only some were missing, or those of a later round, their calls arrive as
+  :data:`~balance_tracker.evm.outcomes.NOT_YET`.
 - What is not as it should be raises :class:`~balance_tracker.evm.tours.TourError`; that market is
   declared failed. Any other exception ends that tour only, too, and is logged.
 - Assets come from ``asset_of``; those that it does not know are asked what they are with

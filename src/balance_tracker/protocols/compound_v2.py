@@ -6,7 +6,8 @@ Pools: data/protocols/compound_v2.toml (Compound, Venus' core pool)
 Golden: tests/protocols/golden/compound_v2/
 Known gaps: Tectonic on Cronos and Mendi on Linea speak the same and want only a row in the data: no source
 of their addresses was to be had. Rewards (COMP, XVS) are not read: what can be claimed is known only after
-a transaction. Venus' isolated pools are not read.
+a transaction. Venus' isolated pools are not read. One market that can't accrue its interest leaves the pool
+declared failed for everyone who is in that market.
 
 Amounts are what the protocol itself gives with the interest up to the block: ``balanceOfUnderlying`` and
 ``borrowBalanceCurrent``. They write before they answer, so a reader that may not write asks them by
@@ -69,8 +70,8 @@ class Pool:
     """One Comptroller's markets.
 
     Attributes:
-        markets: The cTokens known of, in lower case; those met on the chain are kept, and cost the next
-            wallet no round.
+        markets: The cTokens of the data, in lower case.
+        met: Those met on the chain, which cost the next wallet no round; they count where they are listed.
         native_market: The one whose underlying is the network's own coin.
         vai_controller: Where Venus keeps what was minted of its stablecoin against the collateral.
     """
@@ -81,6 +82,7 @@ class Pool:
     vai_controller: str | None
     vai: str | None
     markets: dict[str, None] = field(default_factory=dict)
+    met: dict[str, None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ def _pool(row: Row) -> Pool:
         comptroller=eip55(row["comptroller"]),
         native_market=_lowered(row.get("native_market")),
         vai_controller=_lowered(row.get("vai_controller")),
-        vai=_lowered(row.get("vai")),
+        vai=row["vai"].lower() if row.get("vai_controller") else None,
         markets=dict.fromkeys(market.lower() for market in row.get("markets", ())),
     )
 
@@ -192,7 +194,7 @@ def _supply(assets: Mapping[str, Asset], account: Account) -> Leg:
 
 
 def _first(pool: Pool, owner: Address) -> Tour[First | None]:
-    known = list(pool.markets)
+    known = [*pool.markets, *pool.met]
     comptroller, who = pool.comptroller.lower(), address_word(owner)
     calls = [
         Call(comptroller, GET_ALL_MARKETS),
@@ -206,13 +208,15 @@ def _first(pool: Pool, owner: Address) -> Tour[First | None]:
         return None
     listed = addresses_of(outcomes[0], MOST_MARKETS, "the pool's markets")
     entered = addresses_of(outcomes[1], MOST_MARKETS, "the markets that the owner has entered")
-    tokens = _balances(known, outcomes[len(calls) :], {*listed, *entered})
-    new = [market for market in dict.fromkeys([*listed, *entered]) if market not in pool.markets]
+    live = {*listed, *entered}
+    tokens = _balances(known, outcomes[len(calls) :], live)
+    tokens = {market: held for market, held in tokens.items() if market in live or market in pool.markets}
+    new = [market for market in dict.fromkeys([*listed, *entered]) if market not in known]
     if new:
         more = yield [Call(market, BALANCE_OF + who) for market in new]
         tokens |= _balances(new, more, set(new))
-        if len(pool.markets) + len(new) <= 2 * MOST_MARKETS:
-            pool.markets |= dict.fromkeys(new)
+        if len(known) + len(new) <= 2 * MOST_MARKETS:
+            pool.met |= dict.fromkeys(new)
     vai = amount_of(outcomes[3], "the VAI to repay") if pool.vai_controller else 0
     return First(tokens, frozenset(entered), _oracle(outcomes[2]), vai)
 

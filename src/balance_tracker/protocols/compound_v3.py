@@ -27,7 +27,7 @@ from balance_tracker.core.networks import Network
 from balance_tracker.core.positions import Leg, Position, PositionKind
 from balance_tracker.evm.abi import address_word
 from balance_tracker.evm.multicall import Call
-from balance_tracker.evm.outcomes import CallFailure, Outcome
+from balance_tracker.evm.outcomes import NOT_YET, CallFailure, Outcome
 from balance_tracker.evm.tours import Guide, Tour, TourError
 from balance_tracker.evm.views import (
     AMOUNT_LIMIT,
@@ -36,6 +36,7 @@ from balance_tracker.evm.views import (
     amount_of,
     as_address,
     as_amount,
+    data_of,
     is_absent,
     uint_word,
     word_of,
@@ -155,6 +156,8 @@ def _tour(network: Network, asset_of: AssetOf, market: Market, owner: Address) -
         base_price, collaterals = yield from _priced(market, base, collaterals, owner)
     tokens = [base.token, *(each.token for each in collaterals), *([owed.token] if owed.token else [])]
     if not (base.supplied or base.borrowed or owed.amount or any(each.amount for each in collaterals)):
+        if owed.unknown:
+            data_of(outcomes[-1], "the rewards owed")  # raises: what is not known is not nothing
         return ()
     assets = yield from known_assets(network, asset_of, tokens)
     position = _position(network, market, owner, base, assets)
@@ -212,7 +215,7 @@ def _base(basic: Basic, outcomes: Sequence[Outcome]) -> Base:
     """
     supplied = amount_of(outcomes[0], "the supply")
     borrowed = amount_of(outcomes[1], "the debt")
-    if (supplied and basic.principal <= 0) or (borrowed and basic.principal >= 0):
+    if bool(supplied) != (basic.principal > 0) or bool(borrowed) != (basic.principal < 0):
         raise TourError("malformed", "supply and debt are not as the owner's account stands")
     return Base(
         token=address_of(outcomes[2], "the base token"),
@@ -246,7 +249,9 @@ def _price(outcome: Outcome) -> int | None:
 
 
 def _owed(outcome: Outcome) -> Owed:
-    """Rewards; a market without any says so by its own error."""
+    """Rewards; a market without any says so by its own error, and who was not there yet owes none."""
+    if outcome is NOT_YET:
+        return Owed()
     if isinstance(outcome, CallFailure):
         return Owed() if outcome.reason == _NOT_SUPPORTED else Owed(unknown=outcome.reason)
     token, amount = words_of(outcome, 2, "the rewards owed")

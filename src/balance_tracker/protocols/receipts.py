@@ -19,7 +19,8 @@ from balance_tracker.protocols.spec import AssetOf, EvmGuide, EvmTour
 
 RATE_SCALE = 10**18
 MOST_PER_RECEIPT = 10
-"""No receipt of a stake stands for more than ten times its number: what says so is broken."""
+"""No receipt of a stake stands for more than ten times its number, nor for less than a tenth: what says so
+is broken, or not set up yet (then it says zero)."""
 
 _HEAVY = 16
 """Units of 65,536 gas: some ask several contracts behind proxies."""
@@ -65,7 +66,7 @@ def worth_of(receipt: Receipt, held: int, told: int) -> int:
         TourError: It told what can't be.
     """
     worth = told if receipt.of_amount else held * told // RATE_SCALE
-    if worth > MOST_PER_RECEIPT * held:
+    if worth > MOST_PER_RECEIPT * held or held > MOST_PER_RECEIPT * (worth + 1):
         raise TourError("malformed", f"{held} {receipt.symbol} can't stand for {worth}")
     return as_amount(worth, receipt.symbol)
 

@@ -18,7 +18,7 @@ included, is declared failed instead of read in part.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 
@@ -52,6 +52,9 @@ PROTOCOL = ProtocolSpec(slug="uniswap_v3", name="Uniswap V3", family="evm", grad
 
 FIRST_IDS = 3
 """Positions whose ids are asked with the balances already: one round less for most wallets."""
+
+MOST_ASKED_ALONE = 8
+"""Tokens of no list that may each cost all the gas of a call, or several."""
 
 MOST_POSITIONS = 500
 """Positions of one wallet, closed ones included."""
@@ -134,7 +137,7 @@ def _tour(network: Network, asset_of: AssetOf, deployment: Deployment, owner: Ad
     pools = yield from _pools(deployment, held)
     calls = [call for one, pool in zip(held, pools, strict=True) for call in _pool_calls(manager, one, pool)]
     tokens = dict.fromkeys(token for one in held for token in one.tokens)
-    calls += [call for token in tokens if asset_of(Address(token)) is None for call in metadata_calls(token)]
+    calls += _token_calls([token for token in tokens if asset_of(Address(token)) is None])
     asked = list(dict.fromkeys(calls))
     outcomes = yield asked
     answers = _Answers(network, asset_of, dict(zip(asked, outcomes, strict=True)))
@@ -246,13 +249,26 @@ def _entry_call(manager: str, held: Held, pool: str) -> Call:
     return Call(pool, POOL_POSITIONS + keccak(bytes.fromhex(manager[2:]) + ticks).hex())
 
 
+def _token_calls(tokens: Sequence[str]) -> list[Call]:
+    """What tokens are that no list has.
+
+    Anybody may give anybody any number of positions in tokens that take all gas: from some number on
+    such a token is given up instead of asked alone.
+    """
+    return [
+        replace(call, alone=number < MOST_ASKED_ALONE)
+        for number, token in enumerate(tokens)
+        for call in metadata_calls(token)
+    ]
+
+
 class _Answers:
     """What the last round gave, by call."""
 
     def __init__(self, network: Network, asset_of: AssetOf, outcomes: dict[Call, Outcome]) -> None:
         self.network = network
         self._asset_of = asset_of
-        self._outcomes = outcomes
+        self._outcomes = {replace(call, alone=True): outcome for call, outcome in outcomes.items()}
 
     def words(self, call: Call, count: int, name: str) -> Sequence[int]:
         """What a call gave, as exactly so many words; see :func:`.views.words_of`."""

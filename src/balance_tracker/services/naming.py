@@ -51,7 +51,8 @@ class OwnerNames:
             return await names.name_of(address)
 
         try:
-            name, _ = await self._cache.get_or_load(_key(address), NAME_TTL_SECONDS, look_up, _always)
+            key = _key(address)
+            name, _ = await self._cache.get_or_load(key, NAME_TTL_SECONDS, look_up, _always, str | None)
         except TrackerError as error:
             _log.info("name_lookup_failed", code=error.code, detail=error.message)
         except Exception as error:  # noqa: BLE001 - a name is only for display and harms no answer

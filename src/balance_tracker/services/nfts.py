@@ -204,7 +204,7 @@ class NftService:
             return await self._find(asked, {}, deadline)
 
         key = f"nfts|{asked.digest}"
-        found, age = await self._cache.get_or_load(key, self._ttl_seconds, load, _is_whole)
+        found, age = await self._cache.get_or_load(key, self._ttl_seconds, load, _is_whole, _Found)
         await self._keep(asked, found)
         return found.aged(age) if age else found
 
@@ -214,22 +214,22 @@ class NftService:
         Raises:
             InputError: It is not kept any more and can't be read again.
         """
+
+        async def load() -> _Found:
+            families = {network.slug: network.family for network in asked.networks}
+            if set(place.blocks) != set(families) or "solana" in families.values():
+                raise no_such_cursor("The pages of this cursor are not kept any longer.")
+            return await self._find(asked, place.blocks, deadline)
+
         key = _key(asked, place.blocks)
-        kept = self._cache.fresh(key, KEPT_SECONDS, _Found)
-        if kept is not None:
-            return kept[0].aged(kept[1])
-        families = {network.slug: network.family for network in asked.networks}
-        if set(place.blocks) != set(families) or "solana" in families.values():
-            raise no_such_cursor("The pages of this cursor are not kept any longer.")
-        found = await self._find(asked, place.blocks, deadline)
-        await self._keep(asked, found)
-        return found
+        found, age = await self._cache.get_or_load(key, KEPT_SECONDS, load, _always, _Found)
+        return found.aged(age) if age else found
 
     async def _keep(self, asked: _Question, found: _Found) -> None:
         async def load() -> _Found:
             return found
 
-        await self._cache.get_or_load(_key(asked, found.blocks), KEPT_SECONDS, load, lambda _found: True)
+        await self._cache.get_or_load(_key(asked, found.blocks), KEPT_SECONDS, load, _always, _Found)
 
     async def _find(self, asked: _Question, blocks: Mapping[Slug, int], deadline: Deadline) -> _Found:
         """Ask all networks at once.
@@ -329,6 +329,10 @@ class NftService:
 def _key(asked: _Question, blocks: Mapping[Slug, int]) -> str:
     at = ",".join(f"{slug}:{number}" for slug, number in sorted(blocks.items()))
     return f"nfts|{asked.digest}|{at}"
+
+
+def _always(_found: _Found) -> bool:
+    return True
 
 
 def _is_whole(found: _Found) -> bool:

@@ -66,6 +66,10 @@ class PriceRound:
         """Why sources failed, by name; of a round that is over, the others all answered."""
         return {name: outcome for name, outcome in self.outcomes.items() if outcome != _OK}
 
+    def narrow(self, assets: Mapping[AssetId, Asset]) -> None:
+        """Ask for these only; the others are known meanwhile."""
+        self._assets = assets
+
     async def run(self) -> None:
         """Ask them; never raises for what a source does."""
         await self._stage(self._sources, list(self._assets.values()), self._source_seconds)

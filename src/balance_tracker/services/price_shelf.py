@@ -67,6 +67,19 @@ class Kept:
     lag: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A decision as other processes are told of it: as :class:`Kept`, with ages in seconds."""
+
+    price: Price | None
+    decided_age: float
+    asked_age: float
+    good_for: float
+    anchor: Price | None
+    anchored_age: float
+    lag: float
+
+
 class PriceShelf:
     """Keeps decisions.
 
@@ -146,6 +159,40 @@ class PriceShelf:
         if kept.price is not None and kept.price.status is PriceStatus.SUSPECT:
             return replace(kept, anchor=kept.price, anchored_at=kept.decided_at)
         return kept
+
+    def told(self, key: AssetId) -> Told | None:
+        """What is kept of an asset, for other processes."""
+        kept = self._kept.get(key)
+        if kept is None:
+            return None
+        now = self._clock()
+        return Told(
+            kept.price,
+            now - kept.decided_at,
+            now - kept.asked_at,
+            kept.good_for,
+            kept.anchor,
+            now - kept.anchored_at if kept.anchor is not None else 0.0,
+            kept.lag,
+        )
+
+    def adopt(self, key: AssetId, told: Told, age_seconds: float) -> bool:
+        """Keep what another process decided, if it asked later than this one did; whether it is fresh."""
+        now = self._clock() - age_seconds
+        asked_at = now - told.asked_age
+        last = self._kept.get(key)
+        if last is None or last.asked_at < asked_at:
+            kept = Kept(
+                told.price,
+                now - told.decided_age,
+                asked_at,
+                told.good_for,
+                told.anchor,
+                now - told.anchored_age,
+                told.lag,
+            )
+            self._put(key, kept)
+        return self.state(key) == "fresh"
 
     def undecided(self, key: AssetId, *, all_answered: bool) -> None:
         """Keep that there is no price now: the last one is stale, or there was never one."""

@@ -24,8 +24,9 @@ from balance_tracker.core.ids import AssetId
 from balance_tracker.core.money import CURRENCY_ASSETS
 from balance_tracker.core.prices import Currency, Price, PriceStatus, Quote
 from balance_tracker.core.screening import RULES, Rules
-from balance_tracker.ports import PriceSource
+from balance_tracker.ports import Board, PriceSource
 from balance_tracker.services.price_round import SOURCE_SECONDS, PriceRound, by_price_key
+from balance_tracker.services.price_sharing import PriceSharing
 from balance_tracker.services.price_shelf import MOST_ASSETS, UNKNOWN_SHARE, PriceShelf
 from balance_tracker.telemetry.logging import get_logger
 from balance_tracker.telemetry.metrics import METRICS
@@ -60,6 +61,7 @@ class PriceService:
         ttl_seconds: How long a price is fresh; 0 asks at every question.
         source_seconds: What one source may take.
         most_assets: How many prices are kept.
+        board: Where processes of one service tell each other what they decided.
         priced_as: Assets by id whose price others have; sources are asked for those.
         rules: The thresholds of the decision.
         clock: Seconds that never go backwards.
@@ -74,6 +76,7 @@ class PriceService:
         ttl_seconds: float,
         source_seconds: float = SOURCE_SECONDS,
         most_assets: int = MOST_ASSETS,
+        board: Board | None = None,
         priced_as: Mapping[AssetId, Asset] | None = None,
         rules: Rules = RULES,
         clock: Callable[[], float] = time.monotonic,
@@ -86,6 +89,7 @@ class PriceService:
         self._rules = rules
         self._shelf = PriceShelf(ttl_seconds, clock, most_assets=most_assets)
         self._rates = PriceShelf(ttl_seconds, clock, most_assets=UNKNOWN_SHARE * len(_RATE_IDS))
+        self._sharing = PriceSharing(board, self._shelf, self._rates)
         self._now = now
         self._flights: dict[AssetId, _Flight] = {}
         self._running: set[asyncio.Task[None]] = set()
@@ -198,8 +202,14 @@ class PriceService:
     async def _refresh(self, asked: PriceRound, assets: Mapping[AssetId, Asset]) -> None:
         started = asyncio.get_running_loop().time()
         try:
+            left = await self._sharing.take(assets)
+            if not left:
+                self._state = "ok"
+                return
+            asked.narrow(left)
             await asked.run()
-            known = await self._decide_all(assets, asked)
+            known = await self._decide_all(left, asked)
+            await self._sharing.tell(left)
         finally:
             task = asyncio.current_task()
             for key in assets:
@@ -211,7 +221,7 @@ class PriceService:
         log = _log.warning if failed else _log.info
         log(
             "prices_refreshed",
-            assets=len(assets),
+            assets=len(left),
             known=known,
             sources=len(asked.outcomes),
             failed=failed or None,

@@ -130,10 +130,10 @@ class NetworkReading:
             return usable(reading)
 
         async with asyncio.timeout_at(deadline.end):
-            reading, age = await self._cache.get_or_load(key, self._ttl_seconds, load, _always)
+            reading, age = await self._cache.get_or_load(key, self._ttl_seconds, load, _always, Reading)
             if reading.failures and age > PARTIAL_TTL_SECONDS:
                 ttl = min(self._ttl_seconds, PARTIAL_TTL_SECONDS)
-                reading, age = await self._cache.get_or_load(key, ttl, load, _always)
+                reading, age = await self._cache.get_or_load(key, ttl, load, _always, Reading)
         return self._coverages.as_listed(reading), age
 
     async def _read_many(

@@ -145,10 +145,10 @@ class WholeReading:
             return self._usable(asked.owners, results)
 
         async with asyncio.timeout_at(deadline.end):
-            kept, age = await self._cache.get_or_load(key, self._ttl_seconds, load, _always)
+            kept, age = await self._cache.get_or_load(key, self._ttl_seconds, load, _always, _Kept)
             if kept.has_gaps and age > PARTIAL_TTL_SECONDS:
                 ttl = min(self._ttl_seconds, PARTIAL_TTL_SECONDS)
-                kept, age = await self._cache.get_or_load(key, ttl, load, _always)
+                kept, age = await self._cache.get_or_load(key, ttl, load, _always, _Kept)
         return kept, age
 
     def _usable(self, owners: Sequence[Address], results: Sequence[Reading | UpstreamError]) -> _Kept:

@@ -7,6 +7,8 @@ from typing import Literal
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
 from balance_tracker.telemetry.endpoint_gauges import EndpointGauges
+from balance_tracker.telemetry.sharing_metrics import SharingMetrics
+from balance_tracker.telemetry.storage_metrics import StorageMetrics
 
 CacheOutcome = Literal["hit", "miss", "shared", "stale"]
 
@@ -26,6 +28,8 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.endpoints = EndpointGauges()
         self.registry.register(self.endpoints)
+        self.sharing = SharingMetrics(self.registry)
+        self.storage = StorageMetrics(self.registry)
         self._seen: dict[str, set[str]] = {}
         # Looking a child up by its labels costs more than counting: once for each is enough.
         self._rpc_children: dict[tuple[str, str, str], tuple[Counter, Counter, Histogram]] = {}

@@ -12,7 +12,7 @@ from balance_tracker.core.networks import Network
 from balance_tracker.core.positions import Leg, Position, PositionKind
 from balance_tracker.evm.abi import address_word, read_address
 from balance_tracker.evm.multicall import Call
-from balance_tracker.evm.outcomes import Outcome
+from balance_tracker.evm.outcomes import NOT_YET, Outcome
 from balance_tracker.evm.tours import Tour, TourError
 from balance_tracker.protocols.aave_v3.answers import (
     Account,
@@ -151,6 +151,8 @@ def _presence(market: Market, who: str) -> Tour[Presence]:
             gas_units=16 + reserves,
         ),
     ]
+    if configuration is NOT_YET:  # The helper may be older: it serves all markets of the network.
+        return Presence((), market.data_provider, e_mode=0)
     bitmap = read_word(configuration, "the account's configuration")
     provider = (read_address(named) if isinstance(named, bytes) else None) or market.data_provider
     seen = read_user_reserves(told)

@@ -3,11 +3,9 @@
 Rooms do not read these; the entry points and bootstrap do, and hand plain values on.
 """
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, DirectoryPath, Field, FilePath, ValidationError
 from pydantic_settings import (
@@ -18,72 +16,25 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from balance_tracker.settings.values import (
+    RPC_PREFIX,
+    AdminKey,
+    ApiKey,
+    BaseUrl,
+    DatabaseUrl,
+    IpNetwork,
+    RateLimit,
+    RedisUrl,
+    checked_rpc,
+    lower,
+    sources,
+    split,
+)
+
+__all__ = ["PREFIX", "RPC_PREFIX", "PriceSourceName", "Settings", "environment_name", "explain", "rpc_key"]
+
 PREFIX = "TRACKER_"
-RPC_PREFIX = "TRACKER_RPC_"
 PriceSourceName = Literal["chainlink", "defillama", "coingecko", "coinmarketcap", "uniswap_twap"]
-_RPC_SCHEMES = frozenset({"http", "https", "ws", "wss"})
-_KEY = re.compile(r"[!-~]{1,512}")
-
-
-def _split(value: object) -> object:
-    """Comma-separated text as a tuple; anything else as it is."""
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
-
-
-def _sources(value: object) -> object:
-    """Names in lower case, each once; ``none`` alone is no source."""
-    words = _split(value)
-    if not isinstance(words, tuple):
-        return value
-    names = tuple(dict.fromkeys(str(word).lower() for word in words if str(word).lower() != "fixed"))
-    return () if names == ("none",) else names
-
-
-def _lower(value: object) -> object:
-    return value.strip().lower() if isinstance(value, str) else value
-
-
-def _checked_rpc(rpc: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """Refuse what is not a URL, without showing it: it may hold a key."""
-    for name, urls in rpc.items():
-        for position, url in enumerate(urls, start=1):
-            if not _is_endpoint_url(url):
-                raise ValueError(
-                    f"{RPC_PREFIX}{name.upper()} must hold http(s) or ws(s) URLs; number {position} is none"
-                )
-    return rpc
-
-
-def _is_endpoint_url(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme.lower() in _RPC_SCHEMES and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
-
-
-def _checked_key(key: str) -> str:
-    """Refuse what no header can hold, without showing it."""
-    key = key.strip()
-    if not _KEY.fullmatch(key):
-        raise ValueError("it must be one word of printable ASCII characters")
-    return key
-
-
-def _checked_base_url(url: str) -> str:
-    """Refuse what is no root to put paths behind, without showing it: it may hold a key."""
-    url = url.strip().rstrip("/")
-    if not _is_endpoint_url(url) or not url.lower().startswith(("http://", "https://")):
-        raise ValueError("it must be an http(s) URL")
-    if "?" in url or "#" in url:
-        raise ValueError("it must have no query, since paths are put behind it")
-    return url
-
-
-type _ApiKey = Annotated[str, AfterValidator(_checked_key)]
-type _BaseUrl = Annotated[str, AfterValidator(_checked_base_url)]
 
 
 class Settings(BaseSettings):
@@ -111,7 +62,7 @@ class Settings(BaseSettings):
             "shown of their limits; made when needed."
         ),
     )
-    networks: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+    networks: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)] = Field(
         default=(), description="Slugs of the networks to track, comma-separated; without it, all of them."
     )
     networks_dir: DirectoryPath | None = Field(
@@ -119,7 +70,7 @@ class Settings(BaseSettings):
         description="A directory of more network files, written like the shipped ones; a same slug replaces.",
     )
     rpc: Annotated[
-        dict[str, Annotated[tuple[str, ...], BeforeValidator(_split)]], AfterValidator(_checked_rpc)
+        dict[str, Annotated[tuple[str, ...], BeforeValidator(split)]], AfterValidator(checked_rpc)
     ] = Field(
         default_factory=dict,
         repr=False,
@@ -129,7 +80,7 @@ class Settings(BaseSettings):
             "passwords in them are secrets and are never shown."
         ),
     )
-    token_lists: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+    token_lists: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)] = Field(
         default=(),
         repr=False,
         description="Files or URLs in the Token Lists schema, comma-separated, merged over the shipped.",
@@ -141,7 +92,7 @@ class Settings(BaseSettings):
             "operator's."
         ),
     )
-    collection_lists: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+    collection_lists: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)] = Field(
         default=(),
         repr=False,
         description=(
@@ -149,7 +100,7 @@ class Settings(BaseSettings):
             "on collections shows one."
         ),
     )
-    ipfs_gateway: _BaseUrl = Field(
+    ipfs_gateway: BaseUrl = Field(
         default="https://ipfs.io",
         repr=False,
         description=(
@@ -164,7 +115,7 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="How long balances are answered from the cache before they are read again; 0: never.",
     )
-    price_sources: Annotated[tuple[PriceSourceName, ...], NoDecode, BeforeValidator(_sources)] = Field(
+    price_sources: Annotated[tuple[PriceSourceName, ...], NoDecode, BeforeValidator(sources)] = Field(
         default=("chainlink", "defillama", "coingecko", "coinmarketcap"),
         description=(
             "The price sources to ask, comma-separated: `chainlink`, `defillama`, `coingecko`, "
@@ -189,13 +140,13 @@ class Settings(BaseSettings):
             "price sources shows one."
         ),
     )
-    coingecko_api_key: _ApiKey | None = Field(
+    coingecko_api_key: ApiKey | None = Field(
         default=None,
         repr=False,
         validation_alias="COINGECKO_API_KEY",
         description="A demo or pro key of CoinGecko; without it, it is asked seldom.",
     )
-    coingecko_base_url: _BaseUrl | None = Field(
+    coingecko_base_url: BaseUrl | None = Field(
         default=None,
         repr=False,
         validation_alias="COINGECKO_BASE_URL",
@@ -203,25 +154,102 @@ class Settings(BaseSettings):
             "CoinGecko's root with its path, to `/api/v3`; without it, the public host of the key's plan."
         ),
     )
-    coinmarketcap_api_key: _ApiKey | None = Field(
+    coinmarketcap_api_key: ApiKey | None = Field(
         default=None,
         repr=False,
         validation_alias="COINMARKETCAP_API_KEY",
         description="A key of CoinMarketCap; without it, it is not asked.",
     )
-    coinmarketcap_base_url: _BaseUrl | None = Field(
+    coinmarketcap_base_url: BaseUrl | None = Field(
         default=None,
         repr=False,
         validation_alias="COINMARKETCAP_BASE_URL",
         description="CoinMarketCap's root; without it, the public host.",
     )
-    defillama_base_url: _BaseUrl | None = Field(
+    defillama_base_url: BaseUrl | None = Field(
         default=None,
         repr=False,
         validation_alias="DEFILLAMA_BASE_URL",
         description=(
             "The root of DefiLlama's coins API, in which a key may be part of the path; without it, the "
             "public host."
+        ),
+    )
+    database_url: DatabaseUrl | None = Field(
+        default=None,
+        repr=False,
+        validation_alias="DATABASE_URL",
+        description=(
+            "`sqlite:///…` or `postgresql://…`; without it, the file `tracker.db` in the data directory. "
+            "SQLite is migrated at the start; PostgreSQL by `balance-tracker db upgrade`."
+        ),
+    )
+    redis_url: RedisUrl | None = Field(
+        default=None,
+        repr=False,
+        validation_alias="REDIS_URL",
+        description=(
+            "`redis://…` or `rediss://…`: the cache, the counters of rate limits and the messages that "
+            "several API processes share; without it, each process has its own."
+        ),
+    )
+    celery_broker_url: RedisUrl | None = Field(
+        default=None,
+        repr=False,
+        validation_alias="CELERY_BROKER_URL",
+        description=(
+            "`redis://…` or `rediss://…`: jobs are done by Celery's workers (`balance-tracker worker` and "
+            "`beat`); without it, by the API process itself."
+        ),
+    )
+    database_connections: int = Field(
+        default=10, ge=2, le=200, description="How many connections one process has to the database at most."
+    )
+    require_api_key: bool = Field(
+        default=False,
+        description=(
+            "Whether every route but `/health`, `/ready`, the documentation and the page needs an API key."
+        ),
+    )
+    admin_key: AdminKey | None = Field(
+        default=None,
+        repr=False,
+        description=(
+            "Opens the management of keys (`/keys`), in the header `X-API-Key`; at least 16 characters. "
+            "Without it, a key of the scope `admin` does."
+        ),
+    )
+    rate_limit_anonymous: RateLimit = Field(
+        default="60/minute",
+        description=(
+            "How much work a client without a key may ask for, by its address (IPv6: by its /64), as "
+            "`60/minute`; one address asked on its networks is 1. `none` is no limit."
+        ),
+    )
+    rate_limit_key: RateLimit = Field(
+        default="600/minute",
+        description="The same for each API key that has no limit of its own.",
+    )
+    trusted_proxies: Annotated[tuple[IpNetwork, ...], NoDecode, BeforeValidator(split)] = Field(
+        default=(),
+        description=(
+            "Networks, comma-separated, whose `X-Forwarded-For` tells the client's address: the proxies in "
+            "front of this service, for example `10.0.0.0/8`."
+        ),
+    )
+    keep_jobs_days: int = Field(
+        default=7, ge=1, le=3650, description="How long jobs and batches that have ended are kept."
+    )
+    keep_usage_days: int = Field(
+        default=400, ge=1, le=36_500, description="How long the usage of API keys is kept, by day."
+    )
+    keep_snapshots_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=36_500,
+        description=(
+            "How long snapshots are kept; without it, for ever. The last one of every day is kept ten times "
+            "as long."
         ),
     )
     deadline_seconds: float = Field(
@@ -231,11 +259,11 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="Within this time a read answers with what it has; unfinished networks are `failed`.",
     )
-    log_format: Annotated[Literal["console", "json"] | None, BeforeValidator(_lower)] = Field(
+    log_format: Annotated[Literal["console", "json"] | None, BeforeValidator(lower)] = Field(
         default=None,
         description="`console` or `json`; without it, `console` on a terminal and `json` elsewhere.",
     )
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lower)] = Field(
         default="info",
         description=(
             "The lowest level of the lines that are logged; a request answered with stored bytes is a line "

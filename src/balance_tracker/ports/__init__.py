@@ -228,12 +228,26 @@ class Cache(Protocol):
     """Keeps values for a while and lets many askers share one load."""
 
     async def get_or_load[T](
-        self, key: str, ttl_seconds: float, load: Callable[[], Awaitable[T]], keep: Callable[[T], bool]
+        self,
+        key: str,
+        ttl_seconds: float,
+        load: Callable[[], Awaitable[T]],
+        keep: Callable[[T], bool],
+        kind: Any = None,
     ) -> tuple[T, float]:
         """The value and its age in seconds (0.0 when it was loaded now).
 
         However many ask for a key at once, ``load`` runs once; what ``keep`` refuses is
         handed to those who waited and then forgotten. A ttl of 0 shares loads and keeps nothing.
+
+        Args:
+            key: What it is called.
+            ttl_seconds: How old a value may be.
+            load: Gets it from where it is true.
+            keep: Whether a value is kept.
+            kind: The type of the values, by which other processes of the service can read them where
+                they share a cache: a dataclass of plain values, or a union of such. ``None``: they
+                stay in this process.
         """
 
     def last_good[T](self, key: str, kind: type[T]) -> tuple[T, float] | None:
@@ -245,6 +259,28 @@ class Cache(Protocol):
         It does not count as a use: a long batch that looks for its addresses does not
         decide which values stay.
         """
+
+
+class Board(Protocol):
+    """Small values by name that processes of one service show each other; one of them gets each."""
+
+    async def look[T](
+        self, names: Sequence[str], kind: type[T], suits: Callable[[str, T, float], bool]
+    ) -> Sequence[str]:
+        """Look at what others show, and wait a few seconds at most for what one of them is getting.
+
+        Args:
+            names: What is looked for, each once.
+            kind: The type of the values: a dataclass of plain values.
+            suits: Is handed each value that is shown, by its name and with its age in seconds, and says
+                whether it will do.
+
+        Returns:
+            Names that are this process's to get and then to :meth:`show`; others wait for it meanwhile.
+        """
+
+    async def show[T](self, values: Mapping[str, T | None], kind: type[T]) -> None:
+        """Show values to the others; ``None``: there is none, and nobody need wait for it."""
 
 
 @dataclass(frozen=True, slots=True)

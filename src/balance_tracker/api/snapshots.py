@@ -1,0 +1,240 @@
+"""``/snapshots`` and ``/performance``: kept portfolios, what changed, and what was earned."""
+
+import re
+from datetime import timedelta
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from balance_tracker.api import history_schemas as shapes
+from balance_tracker.api.calling import Reading, Writing
+from balance_tracker.api.documented import GENERAL, answers_of, problems_of
+from balance_tracker.api.guard import charge
+from balance_tracker.api.queries import NoQuery, StrictInt, once_each
+from balance_tracker.api.tracking import Serving
+from balance_tracker.core.errors import InputError
+from balance_tracker.services.pages import DEFAULT_LIMIT, MOST_PER_PAGE, key_in, page_of
+from balance_tracker.services.serialise import Json
+from balance_tracker.services.serialise_history import (
+    comparison_json,
+    head_json,
+    performance_json,
+    series_json,
+    snapshot_json,
+)
+from balance_tracker.services.snapshots import SeriesRequest, SnapshotRequest
+from balance_tracker.services.wallets import every_of
+
+router = APIRouter(dependencies=[Depends(once_each)], tags=["history"])
+
+_LIST = "snapshots"
+_UNITS_OF_A_SNAPSHOT = 4
+"""What keeping one costs beyond the one unit of each request: balances, positions, collections, prices."""
+
+_KEY = re.compile(r"[!-~]{1,80}")
+_ONE = problems_of(s404=("Not Found", "not_found", "There is no such snapshot."))
+_TAKEN = problems_of(
+    s403=("Forbidden", "scope_missing", "This key may not do that: it has no scope 'write'."),
+    s422=("Unprocessable Entity", "invalid_body", "'address' is missing."),
+    s502=("Bad Gateway", "nothing_obtained", "Not one network could be read, so there is nothing to keep."),
+)
+
+type SnapshotId = Annotated[str, Path(description="The snapshot's id, `snp_…`.", max_length=40)]
+type _Slug = Annotated[str, Field(min_length=1, max_length=60)]
+
+_ADDRESS = Field(default=None, max_length=300, description="Of this address or name.")
+_WALLET = Field(default=None, max_length=40, description="Of this wallet, by its id.")
+_FROM = Field(default=None, alias="from", max_length=64, description="Taken at this time or later.")
+_TO = Field(default=None, alias="to", max_length=64, description="Taken at this time or earlier.")
+_CURRENCY = Field(default="usd", max_length=20, description="Snapshots of this currency.")
+
+
+class SnapshotBody(BaseModel):
+    """What is to be kept."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    address: str = Field(
+        min_length=1, max_length=300, examples=["0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045"]
+    )
+    networks: list[_Slug] | None = Field(default=None, min_length=1, max_length=100)
+    name: str | None = Field(default=None, min_length=1, max_length=100, examples=["end of the quarter"])
+    currency: str = Field(default="usd", max_length=20)
+    at: str | None = Field(
+        default=None,
+        max_length=64,
+        description="A past time, where an archive endpoint knows it; now without it.",
+        examples=["2025-12-31T23:59:59Z"],
+    )
+
+
+class _OfQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    address: str | None = _ADDRESS
+    wallet: str | None = _WALLET
+    start: str | None = _FROM
+    end: str | None = _TO
+
+
+class SnapshotsQuery(_OfQuery):
+    """What `GET /snapshots` takes."""
+
+    limit: StrictInt = Field(default=DEFAULT_LIMIT, ge=1, le=MOST_PER_PAGE, description="Snapshots per page.")
+    cursor: str | None = Field(default=None, max_length=200, description="`next_cursor` of the page before.")
+
+
+class SeriesQuery(_OfQuery):
+    """What `GET /snapshots/series` takes."""
+
+    currency: str = _CURRENCY
+    every: str | None = Field(
+        default=None,
+        max_length=20,
+        description="The last of each span, as `1h` or `1d`; without it, as many points as fit in 1,000.",
+    )
+
+
+class CompareQuery(BaseModel):
+    """What `GET /snapshots/compare` takes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    from_id: str = Field(max_length=40, description="The earlier snapshot.")
+    to_id: str = Field(max_length=40, description="The later snapshot.")
+
+
+class PerformanceQuery(_OfQuery):
+    """What `GET /performance` takes."""
+
+    currency: str = _CURRENCY
+
+
+@router.post(
+    "/snapshots",
+    status_code=201,
+    summary="Keep a portfolio",
+    responses={
+        201: {
+            "model": shapes.SnapshotShape,
+            "content": {"application/json": {"example": shapes.SNAPSHOT}},
+            "headers": {"Location": {"description": "The snapshot.", "schema": {"type": "string"}}},
+        },
+        **GENERAL,
+        **_TAKEN,
+    },
+)
+async def take(
+    request: Request,
+    body: SnapshotBody,
+    _query: Annotated[NoQuery, Query()],
+    caller: Writing,
+    service: Serving,
+    idempotency_key: Annotated[
+        str | None, Header(description="Asked again with the same, the answer is the same snapshot.")
+    ] = None,
+) -> Response:
+    """Read everything that an address has and keep it, with blocks, prices and what was missing."""
+    if idempotency_key is not None and not _KEY.fullmatch(idempotency_key):
+        raise InputError(
+            "The Idempotency-Key is empty, too long or no plain text.",
+            code="invalid_idempotency_key",
+            hint="Use up to 80 printable ASCII characters without spaces, such as a UUID.",
+        )
+    await charge(request, _UNITS_OF_A_SNAPSHOT)
+    kept = await service.snapshots.take(
+        caller,
+        SnapshotRequest(
+            address=body.address,
+            networks=None if body.networks is None else tuple(body.networks),
+            name=body.name,
+            currency=body.currency,
+            at=body.at,
+            idempotency_key=idempotency_key,
+        ),
+    )
+    return _json(snapshot_json(kept), 201, {"Location": f"/snapshots/{kept.snapshot_id}"})
+
+
+@router.get(
+    "/snapshots", summary="The snapshots", responses=answers_of(shapes.Snapshots, shapes.SNAPSHOTS, {})
+)
+async def snapshots(query: Annotated[SnapshotsQuery, Query()], caller: Reading, service: Serving) -> Response:
+    """Snapshots, the newest first; of an address or a wallet, or all of the caller's."""
+    asked = SeriesRequest(query.address, query.wallet, start=query.start, end=query.end)
+    found = await service.snapshots.heads(caller, asked, query.limit + 1, key_in(_LIST, query.cursor))
+    page = page_of(found, query.limit, _LIST, lambda head: head.snapshot_id)
+    return _json({"snapshots": [head_json(one) for one in page.items], "next_cursor": page.next_cursor})
+
+
+@router.get(
+    "/snapshots/series",
+    summary="Values over time",
+    responses=answers_of(shapes.SeriesShape, shapes.SERIES, {}),
+)
+async def series(query: Annotated[SeriesQuery, Query()], caller: Reading, service: Serving) -> Response:
+    """The value of each snapshot in the order of time; long series hold the last of each span.
+
+    An incomplete snapshot has no `value`; its `known_value` is what of it is known.
+    """
+    every: timedelta | None = None if query.every is None else every_of(query.every)
+    asked = SeriesRequest(query.address, query.wallet, query.currency, query.start, query.end, every)
+    return _json(series_json(await service.snapshots.series(caller, asked)))
+
+
+@router.get(
+    "/snapshots/compare",
+    summary="What changed between two snapshots",
+    responses=answers_of(shapes.ComparisonShape, shapes.COMPARISON, _ONE),
+)
+async def compare(query: Annotated[CompareQuery, Query()], caller: Reading, service: Serving) -> Response:
+    """By asset, split into what came or went and what prices did; the two add up exactly."""
+    return _json(comparison_json(await service.snapshots.compare(caller, query.from_id, query.to_id)))
+
+
+@router.get(
+    "/snapshots/{snapshot_id}",
+    summary="One snapshot",
+    responses=answers_of(shapes.SnapshotShape, shapes.SNAPSHOT, _ONE),
+)
+async def snapshot(
+    snapshot_id: SnapshotId, _query: Annotated[NoQuery, Query()], caller: Reading, service: Serving
+) -> Response:
+    """All that was kept."""
+    return _json(snapshot_json(await service.snapshots.get(caller, snapshot_id)))
+
+
+@router.delete(
+    "/snapshots/{snapshot_id}",
+    status_code=204,
+    summary="Forget a snapshot",
+    responses={204: {"description": "It is gone."}, **GENERAL, **_ONE, 403: _TAKEN[403]},
+)
+async def forget(
+    snapshot_id: SnapshotId, _query: Annotated[NoQuery, Query()], caller: Writing, service: Serving
+) -> Response:
+    """Forget one."""
+    await service.snapshots.delete(caller, snapshot_id)
+    return Response(status_code=204)
+
+
+@router.get(
+    "/performance",
+    summary="What was earned",
+    responses=answers_of(shapes.PerformanceShape, shapes.PERFORMANCE, {}),
+)
+async def performance(
+    query: Annotated[PerformanceQuery, Query()], caller: Reading, service: Serving
+) -> Response:
+    """Values over time, returns, and flows told from price moves, from the snapshots that were kept.
+
+    A return over a time with a gap is `null`, and `gaps` says why.
+    """
+    asked = SeriesRequest(query.address, query.wallet, query.currency, query.start, query.end)
+    return _json(performance_json(await service.performance.performance(caller, asked)))
+
+
+def _json(body: Json, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(body), status, headers, "application/json")

@@ -1,0 +1,93 @@
+"""Who does jobs: this process, or Celery's workers; and what is done again and again.
+
+A new kind of job is one entry of :func:`works_of`, something periodic one of :func:`ticks_of`.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+
+from balance_tracker.jobs.celery_queue import CeleryQueue, celery_app
+from balance_tracker.jobs.runner import JobDoer, JobRunner, Work
+from balance_tracker.jobs.ticking import Tick, Ticker
+from balance_tracker.ports.keeping import JobQueue
+from balance_tracker.services.batches import BatchService
+from balance_tracker.services.snapshots import SnapshotService
+from balance_tracker.settings import Settings
+from balance_tracker.storage.batches import BATCH_JOB
+from balance_tracker.storage.database import Database
+from balance_tracker.storage.jobs import SqlJobStore
+from balance_tracker.storage.leaders import SqlLeaders
+from balance_tracker.storage.wallets import SNAPSHOT_JOB
+from balance_tracker.telemetry.job_metrics import JOB_METRICS
+from balance_tracker.telemetry.redact import protect
+
+BATCH_LIMIT_SECONDS = 3600.0
+SNAPSHOT_LIMIT_SECONDS = 120.0
+SCHEDULE_SECONDS = 15.0
+COUNT_SECONDS = 15.0
+
+
+class Working:
+    """Jobs and who does them.
+
+    Args:
+        settings: The operator's; with a broker, jobs go to Celery's workers.
+        database: Where jobs are kept; its schema is current.
+
+    Attributes:
+        store: Keeps jobs.
+        queue: Brings them to those who do them.
+        doer: Does one, for whoever takes jobs in this process.
+        ticker: Does what is done again and again.
+    """
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self.store = SqlJobStore(database)
+        self._work: dict[str, Work] = {}
+        self.doer = JobDoer(self.store, self._work)
+        self._runner = JobRunner(self.doer)
+        self._leaders = SqlLeaders(database)
+        self.queue: JobQueue = self._runner
+        self.ticker = Ticker(self._leaders, ())
+        if settings.celery_broker_url is not None:
+            protect([settings.celery_broker_url])
+            self.queue = CeleryQueue(celery_app(settings.celery_broker_url))
+
+    @property
+    def in_process(self) -> bool:
+        """Whether jobs are done by this process and not by Celery's workers."""
+        return self.queue is self._runner
+
+    def take_up(self, snapshots: SnapshotService, batches: BatchService) -> None:
+        """Learn how jobs are done."""
+        self._work.update(works_of(snapshots, batches))
+        self.ticker = Ticker(self._leaders, ticks_of(snapshots, self.queue, self.store))
+
+    async def start(self, stack: AsyncExitStack) -> None:
+        """Do jobs in this process, where no worker does."""
+        if self.in_process:
+            await stack.enter_async_context(self._runner)
+            await stack.enter_async_context(self.ticker)
+
+
+def works_of(snapshots: SnapshotService, batches: BatchService) -> Mapping[str, Work]:
+    """How each kind of job is done."""
+    return {
+        SNAPSHOT_JOB: Work(snapshots.take_due, SNAPSHOT_LIMIT_SECONDS),
+        BATCH_JOB: Work(batches.work, BATCH_LIMIT_SECONDS),
+    }
+
+
+def ticks_of(snapshots: SnapshotService, queue: JobQueue, store: SqlJobStore) -> Sequence[Tick]:
+    """What one process does again and again."""
+
+    async def schedule() -> None:
+        await snapshots.schedule(queue.wake)
+
+    async def count() -> None:
+        JOB_METRICS.show_waiting(await store.counts(), await store.oldest_due_seconds())
+
+    return (
+        Tick("schedule_snapshots", SCHEDULE_SECONDS, schedule),
+        Tick("count_jobs", COUNT_SECONDS, count),
+    )

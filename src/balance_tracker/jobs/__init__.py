@@ -1,0 +1,1 @@
+"""Who does jobs: this process, or Celery's workers."""

@@ -1,0 +1,1 @@
+"""The database: SQLite embedded, or PostgreSQL; one file per kind of thing that is kept."""

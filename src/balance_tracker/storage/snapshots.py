@@ -1,0 +1,201 @@
+"""Snapshots: a few columns to find and add up, and the rest as one document."""
+
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, RowMapping, Select, and_, delete, func, select, tuple_
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from balance_tracker.core.kept import Owner
+from balance_tracker.core.snapshots import Snapshot, SnapshotHead, SnapshotState
+from balance_tracker.ports.snapshots import SnapshotFilter
+from balance_tracker.storage.database import Database
+from balance_tracker.storage.snapshot_documents import (
+    addresses_in,
+    collections_in,
+    document_of,
+    lines_in,
+    networks_in,
+)
+from balance_tracker.storage.tables import SNAPSHOTS
+
+_HEAD = [
+    SNAPSHOTS.c[name]
+    for name in (
+        "id",
+        "owner",
+        "subject",
+        "wallet_id",
+        "name",
+        "currency",
+        "taken_at",
+        "state",
+        "total_value",
+        "known_value",
+    )
+]
+_MOST_IDS = 500
+"""Parameters of one statement, well below what any database takes."""
+
+
+class SqlSnapshotStore:
+    """Implements :class:`balance_tracker.ports.snapshots.SnapshotStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def keep(self, snapshot: Snapshot, unique_key: str | None = None) -> Snapshot:
+        """Keep it; the one that was kept before under its unique key, if there is one."""
+        async with self._database.writing() as connection:
+            insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
+            row = insert(SNAPSHOTS).values(_row(snapshot, unique_key))
+            row = row.on_conflict_do_nothing(index_elements=[SNAPSHOTS.c.unique_key])
+            kept = (await connection.execute(row.returning(SNAPSHOTS.c.id))).first()
+            if kept is not None or unique_key is None:
+                return snapshot
+            earlier = await _first(connection, select(SNAPSHOTS).where(SNAPSHOTS.c.unique_key == unique_key))
+        assert earlier is not None  # noqa: S101 - it stood in the way just now, in this transaction
+        return earlier
+
+    async def get(self, snapshot_id: str, owners: Collection[Owner] | None) -> Snapshot | None:
+        """One of these owners' snapshots."""
+        question = select(SNAPSHOTS).where(_mine(owners, SNAPSHOTS.c.id == snapshot_id))
+        async with self._database.reading() as connection:
+            return await _first(connection, question)
+
+    async def by_key(self, unique_key: str) -> Snapshot | None:
+        """The snapshot that was kept under a unique key."""
+        async with self._database.reading() as connection:
+            return await _first(connection, select(SNAPSHOTS).where(SNAPSHOTS.c.unique_key == unique_key))
+
+    async def last(self, which: SnapshotFilter) -> Snapshot | None:
+        """The newest that fits."""
+        question = select(SNAPSHOTS).where(_fits(which)).order_by(SNAPSHOTS.c.taken_at.desc()).limit(1)
+        async with self._database.reading() as connection:
+            return await _first(connection, question)
+
+    async def heads(self, which: SnapshotFilter, limit: int, before: str | None) -> Sequence[SnapshotHead]:
+        """Those that fit, the newest first."""
+        at = tuple_(SNAPSHOTS.c.taken_at, SNAPSHOTS.c.id)
+        question = select(*_HEAD).where(_fits(which)).limit(limit)
+        question = question.order_by(SNAPSHOTS.c.taken_at.desc(), SNAPSHOTS.c.id.desc())
+        if before is not None:
+            last = select(SNAPSHOTS.c.taken_at, SNAPSHOTS.c.id).where(SNAPSHOTS.c.id == before)
+            question = question.where(at < last.scalar_subquery())
+        async with self._database.reading() as connection:
+            return [_head(row) for row in await connection.execute(question)]
+
+    async def series(self, which: SnapshotFilter, every: timedelta | None) -> Sequence[SnapshotHead]:
+        """Those that fit, the oldest first; of each span of time only the last."""
+        question = _series(which, every, is_sqlite=self._database.is_sqlite)
+        async with self._database.reading() as connection:
+            return [_head(row) for row in await connection.execute(question)]
+
+    async def snapshots(self, ids: Sequence[str]) -> Sequence[Snapshot]:
+        """These, in the order of time."""
+        found: list[Snapshot] = []
+        async with self._database.reading() as connection:
+            for start in range(0, len(ids), _MOST_IDS):
+                some = ids[start : start + _MOST_IDS]
+                rows = await connection.execute(select(SNAPSHOTS).where(SNAPSHOTS.c.id.in_(some)))
+                found += [_snapshot(row) for row in rows.mappings()]
+        return sorted(found, key=lambda one: (one.taken_at, one.snapshot_id))
+
+    async def delete(self, snapshot_id: str, owners: Collection[Owner] | None) -> bool:
+        """Forget one; whether there was one."""
+        async with self._database.writing() as connection:
+            gone = await connection.execute(
+                delete(SNAPSHOTS).where(_mine(owners, SNAPSHOTS.c.id == snapshot_id))
+            )
+        return gone.rowcount > 0
+
+
+def _series(which: SnapshotFilter, every: timedelta | None, *, is_sqlite: bool) -> Select[Any]:
+    """The heads in order; where a span is given, the database picks the last of each."""
+    order = (SNAPSHOTS.c.taken_at, SNAPSHOTS.c.id)
+    if every is None:
+        return select(*_HEAD).where(_fits(which)).order_by(*order)
+    if is_sqlite:
+        bucket: ColumnElement[Any] = SNAPSHOTS.c.taken_at.op("/")(every // timedelta(microseconds=1))
+    else:
+        bucket = func.floor(func.extract("epoch", SNAPSHOTS.c.taken_at) / every.total_seconds())
+    place = func.row_number().over(
+        partition_by=bucket, order_by=(SNAPSHOTS.c.taken_at.desc(), SNAPSHOTS.c.id.desc())
+    )
+    ranked = select(*_HEAD, place.label("place")).where(_fits(which)).subquery()
+    columns = [ranked.c[column.name] for column in _HEAD]
+    return select(*columns).where(ranked.c.place == 1).order_by(ranked.c.taken_at, ranked.c.id)
+
+
+def _mine(owners: Collection[Owner] | None, condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    return condition if owners is None else and_(condition, SNAPSHOTS.c.owner.in_(list(owners)))
+
+
+def _fits(which: SnapshotFilter) -> ColumnElement[bool]:
+    taken_at = SNAPSHOTS.c.taken_at
+    conditions = [
+        None if which.owners is None else SNAPSHOTS.c.owner.in_(list(which.owners)),
+        None if which.subject is None else SNAPSHOTS.c.subject == which.subject,
+        None if which.currency is None else SNAPSHOTS.c.currency == which.currency,
+        None if which.start is None else taken_at >= which.start,
+        None if which.end is None else taken_at <= which.end,
+    ]
+    given = [condition for condition in conditions if condition is not None]
+    return and_(SNAPSHOTS.c.id.is_not(None), *given)
+
+
+async def _first(connection: AsyncConnection, question: Select[Any]) -> Snapshot | None:
+    row = (await connection.execute(question)).mappings().first()
+    return None if row is None else _snapshot(row)
+
+
+def _row(snapshot: Snapshot, unique_key: str | None) -> dict[str, Any]:
+    return {
+        "id": snapshot.snapshot_id,
+        "owner": snapshot.owner,
+        "subject": snapshot.subject,
+        "wallet_id": snapshot.wallet_id,
+        "name": snapshot.name,
+        "currency": snapshot.currency,
+        "taken_at": snapshot.taken_at,
+        "state": snapshot.state.value,
+        "total_value": snapshot.total_value,
+        "known_value": snapshot.known_value,
+        "document": document_of(snapshot),
+        "unique_key": unique_key,
+    }
+
+
+def _snapshot(row: RowMapping) -> Snapshot:
+    document = row["document"]
+    return Snapshot(
+        snapshot_id=row["id"],
+        owner=Owner(row["owner"]),
+        subject=row["subject"],
+        addresses=addresses_in(document),
+        wallet_id=row["wallet_id"],
+        name=row["name"],
+        currency=row["currency"],
+        taken_at=row["taken_at"],
+        state=SnapshotState(row["state"]),
+        lines=lines_in(document),
+        networks=networks_in(document),
+        collections=collections_in(document),
+    )
+
+
+def _head(row: Row[Any]) -> SnapshotHead:
+    return SnapshotHead(
+        snapshot_id=row.id,
+        owner=Owner(row.owner),
+        subject=row.subject,
+        wallet_id=row.wallet_id,
+        name=row.name,
+        currency=row.currency,
+        taken_at=row.taken_at,
+        state=SnapshotState(row.state),
+        total_value=row.total_value,
+        known_value=row.known_value,
+    )
