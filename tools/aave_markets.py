@@ -20,7 +20,7 @@ TARGET = Path(__file__).resolve().parent.parent / "src/balance_tracker/data/prot
 HEAD = """\
 # Aave V3: every market of the address book, and Spark, which is the same code.
 # Sources: npm @aave-dao/aave-address-book 4.68.1 (MIT); Fantom: npm @bgd-labs/aave-address-book 2.0.0 (MIT);
-# Spark: known by name and found again in public repositories, not checked on chain.
+# Spark: github.com/sparkdotfi/spark-address-registry (SparkLend.sol, Gnosis.sol), not checked on chain.
 # Made by tools/aave_markets.py. Reserves are read from the chain; those known here spare a request.
 """
 CONTRACTS = {

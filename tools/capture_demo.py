@@ -1,4 +1,4 @@
-"""Puts into the README what the demo prints of its first and its last wallet, between two marks.
+"""Puts into the README what the demo prints of its second and its last wallet, between two marks.
 
 Usage: ``python tools/capture_demo.py`` after ``make dev``.
 """
@@ -23,10 +23,12 @@ def capture() -> str:
     return "\n".join(line.rstrip() for line in result.stdout.strip().splitlines())
 
 
-def first_and_last(text: str) -> str:
+def second_and_last(text: str) -> str:
     """The parts of two wallets, told apart by the titles that begin them."""
-    second, last = (text.index(f"\n{wallet.title}\n") for wallet in (WALLETS[1], WALLETS[-1]))
-    return f"{text[:second].strip()}\n\n[…]\n\n{text[last:].strip()}"
+    second, third, last = (
+        text.index(f"\n{wallet.title}\n") for wallet in (WALLETS[1], WALLETS[2], WALLETS[-1])
+    )
+    return f"{text[second:third].strip()}\n\n[…]\n\n{text[last:].strip()}"
 
 
 def main() -> None:
@@ -35,7 +37,7 @@ def main() -> None:
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     README.write_text(
-        f"{before}{BEGIN}\n\n```text\n{first_and_last(capture())}\n```\n\n{END}{after}", encoding="utf-8"
+        f"{before}{BEGIN}\n\n```text\n{second_and_last(capture())}\n```\n\n{END}{after}", encoding="utf-8"
     )
 
 

@@ -5,8 +5,11 @@ one is not up to date. No page has a fact that is written anywhere else by hand.
 """
 
 import ast
+import importlib
+import inspect
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +18,12 @@ import typer
 from error_codes import CODES
 
 from balance_tracker.api.app import create_app
+from balance_tracker.bootstrap.leading import position_sources, protocol_guides
 from balance_tracker.catalog.networks import load_networks
 from balance_tracker.catalog.tokens import load_tokens
 from balance_tracker.cli.main import app as command_line
 from balance_tracker.core.networks import Network
+from balance_tracker.protocols.found import FoundProtocol, found_protocols
 from balance_tracker.settings import Settings, environment_name
 from balance_tracker.telemetry.metrics import Metrics
 
@@ -116,6 +121,30 @@ def networks_page() -> str:
     return _page("Networks", _table(head, rows) + ("\n## Notes\n\n" + "".join(notes) if notes else ""))
 
 
+def protocols_page() -> str:
+    """Every protocol, where it is, and what of it is not read."""
+    networks = load_networks()
+    markets: dict[str, Counter[str]] = {}
+    for slug, guides in protocol_guides(networks, {}).items():
+        for guide in guides:
+            markets.setdefault(guide.name, Counter())[slug] += 1
+    for slug, sources in position_sources(networks, {}).items():
+        for source in sources:
+            markets.setdefault(source.slug, Counter())[slug] += 1
+    found = found_protocols()
+    rows = [
+        (f"`{one.spec.slug}`", one.spec.name, one.spec.grade, _places(markets.get(one.spec.slug, Counter())))
+        for one in found
+    ]
+    text = (
+        "The slug is the word in `protocols=`; behind each network stands how many markets are read there. "
+        "How one is added: [adding a protocol](adding-a-protocol.md).\n\n"
+    )
+    gaps = "".join(f"- **{one.spec.slug}**: {_gaps(one)}\n" for one in found)
+    head = ("slug", "name", "grade", "networks")
+    return _page("Protocols", f"{text}{_table(head, rows)}\n## Known gaps\n\n{gaps}")
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "cli.md": cli_page,
@@ -123,6 +152,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "errors.md": errors_page,
     "metrics.md": metrics_page,
     "networks.md": networks_page,
+    "protocols.md": protocols_page,
 }
 
 
@@ -240,6 +270,17 @@ def _network_row(network: Network, tokens: int) -> tuple[str, ...]:
         f"`{multicall.address}`" if multicall else "-",
         network.lifecycle,
     )
+
+
+def _places(markets: Counter[str]) -> str:
+    return ", ".join(f"{slug} ({count})" for slug, count in sorted(markets.items()))
+
+
+def _gaps(found: FoundProtocol) -> str:
+    """What the protocol's file says that it does not read: one paragraph at its top."""
+    module = importlib.import_module(f"balance_tracker.protocols.{found.spec.slug}")
+    told = re.search(r"Known gaps: (.*?)(?:\n\n|\Z)", inspect.getdoc(module) or "", re.DOTALL)
+    return " ".join(told.group(1).replace("``", "`").split()) if told else ""
 
 
 def _default(value: object) -> str:

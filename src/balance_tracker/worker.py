@@ -13,9 +13,10 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_init, worker_process_shutdown, worker_shutting_down
+from celery.signals import worker_init, worker_shutdown, worker_shutting_down
 
-from balance_tracker.bootstrap import Service, load_settings, running
+from balance_tracker.bootstrap import load_settings, running
+from balance_tracker.bootstrap.service import Service
 from balance_tracker.core.errors import ConfigurationError, StorageError
 from balance_tracker.jobs.celery_queue import SWEEP, TASK, celery_app
 from balance_tracker.settings import Settings
@@ -115,12 +116,18 @@ def make_worker(settings: Settings) -> Celery:
     app = celery_app(settings.celery_broker_url)
     engine = Engine(settings)
 
-    app.task(name=TASK)(engine.do_job)
-    app.task(name=SWEEP, expires=30)(engine.sweep)
+    def do_job(job_id: str) -> None:
+        engine.do_job(job_id)
+
+    def sweep() -> None:
+        engine.sweep()
+
+    app.task(name=TASK)(do_job)
+    app.task(name=SWEEP)(sweep)
     # Weak references would be gone with this function.
     worker_init.connect(lambda **_: engine.start(), weak=False)
     worker_shutting_down.connect(lambda **_: engine.stop_soon(), weak=False)
-    worker_process_shutdown.connect(lambda **_: engine.stop(), weak=False)
+    worker_shutdown.connect(lambda **_: engine.stop(), weak=False)
     return app
 
 

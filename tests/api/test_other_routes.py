@@ -72,13 +72,15 @@ def test_wrong_questions_about_tokens_are_refused(query: str, code: str) -> None
 
 def test_the_service_tells_of_itself() -> None:
     with client() as api:
-        assert api.get("/health").json() == {"status": "ok"}
         ready = api.get("/ready")
+        health = api.get("/health").json()
         assert api.get("/version").json()["version"] == __version__
     assert ready.status_code == 200
+    assert health == {"status": "ok", "components": ready.json()["components"]}
     assert ready.json()["components"] == {
         "catalog": "ok",
         "cache": "ok",
+        "database": "ok",
         "ethereum": "ok",
         "base": "ok",
         "solana": "ok",

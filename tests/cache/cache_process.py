@@ -18,7 +18,10 @@ async def main(url: str, noted: Path, seconds: float) -> None:
         await asyncio.sleep(seconds)
         return "READING"
 
-    async with RedisClient(url) as client, SharedCache("test", client, "processes") as cache:
+    async with (
+        RedisClient(url, command_seconds=3) as client,
+        SharedCache("test", client, "processes") as cache,
+    ):
         value, _ = await cache.get_or_load("a", 60, load, lambda _value: True, str | None)
         print(value)
 

@@ -11,7 +11,10 @@ from tests.cache.redis_server import SERVERS, RedisServer
 
 from balance_tracker.cache.redis_client import RedisClient
 
-type OpenClient = Callable[[], Awaitable[RedisClient]]
+PATIENT_SECONDS = 3.0
+"""What a command may take where a test is not about that: machines that test stall for moments."""
+
+type OpenClient = Callable[..., Awaitable[RedisClient]]
 type Until = Callable[[Callable[[], bool]], Awaitable[None]]
 
 
@@ -26,8 +29,9 @@ async def open_client(server: RedisServer) -> AsyncIterator[OpenClient]:
     """Opens clients that stand for as many processes."""
     async with AsyncExitStack() as stack:
 
-        async def opened() -> RedisClient:
-            return await stack.enter_async_context(RedisClient(server.url))
+        async def opened(command_seconds: float = PATIENT_SECONDS) -> RedisClient:
+            client = RedisClient(server.url, command_seconds=command_seconds)
+            return await stack.enter_async_context(client)
 
         yield opened
 

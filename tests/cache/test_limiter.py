@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from tests.cache.conftest import OpenClient, Until
 from tests.cache.redis_server import RedisServer
 
-from balance_tracker.cache.limiter import EPOCH, MemoryLimiter, RedisLimiter
+from balance_tracker.cache.limiter import MemoryLimiter
 from balance_tracker.cache.redis_client import RedisClient
+from balance_tracker.cache.redis_limiter import EPOCH, RedisLimiter
 from balance_tracker.cache.scripts import TAKE
 from balance_tracker.core.access import Limit
 from balance_tracker.ports.keeping import Verdict

@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import pytest
-from tests.cache.conftest import OpenClient, Until
+from tests.cache.conftest import PATIENT_SECONDS, OpenClient, Until
 from tests.cache.redis_server import RedisServer
 
-from balance_tracker.cache.messages import LOST, MOST_WAITING, MemoryMessages, RedisMessages
+from balance_tracker.cache.messages import LOST, MOST_WAITING, MemoryMessages
 from balance_tracker.cache.redis_client import RedisClient
+from balance_tracker.cache.redis_messages import RedisMessages
 
 type OpenMessages = Callable[[], Awaitable[RedisMessages]]
 
@@ -20,7 +21,8 @@ async def open_messages(server: RedisServer) -> AsyncIterator[OpenMessages]:
     async with AsyncExitStack() as stack:
 
         async def opened() -> RedisMessages:
-            client = await stack.enter_async_context(RedisClient(server.url))
+            client = RedisClient(server.url, command_seconds=PATIENT_SECONDS)
+            await stack.enter_async_context(client)
             return await stack.enter_async_context(RedisMessages(client))
 
         yield opened
@@ -137,8 +139,8 @@ async def test_what_one_process_could_not_publish_is_told_to_the_others(
 async def test_a_server_that_hangs_is_noticed_without_any_message(
     server: RedisServer, open_messages: OpenMessages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("balance_tracker.cache.messages._QUIET_SECONDS", 0.1)
-    monkeypatch.setattr("balance_tracker.cache.messages._PONG_SECONDS", 0.2)
+    monkeypatch.setattr("balance_tracker.cache.redis_messages._QUIET_SECONDS", 0.1)
+    monkeypatch.setattr("balance_tracker.cache.redis_messages._PONG_SECONDS", 0.2)
     messages = await open_messages()
     async with messages.subscribe("a") as reader:
         with pytest.raises(TimeoutError):

@@ -35,7 +35,7 @@ def gauge() -> float | None:
 async def test_a_server_that_is_killed_is_away_at_once_and_back_by_itself(
     server: RedisServer, open_client: OpenClient, until: Until
 ) -> None:
-    client = await open_client()
+    client = await open_client(COMMAND_SECONDS)
     assert await tries(client)
     assert gauge() == 1
     server.kill()
@@ -57,7 +57,7 @@ async def test_a_server_that_is_killed_is_away_at_once_and_back_by_itself(
 async def test_a_server_that_hangs_delays_nobody_for_longer_than_a_command_may_take(
     server: RedisServer, open_client: OpenClient, until: Until
 ) -> None:
-    client = await open_client()
+    client = await open_client(COMMAND_SECONDS)
     assert await tries(client)
     server.freeze()
     started = time.monotonic()
@@ -74,7 +74,7 @@ async def test_a_server_that_hangs_delays_nobody_for_longer_than_a_command_may_t
 async def test_a_server_that_comes_back_before_anybody_asks_was_never_away(
     server: RedisServer, open_client: OpenClient
 ) -> None:
-    client = await open_client()
+    client = await open_client(COMMAND_SECONDS)
     assert all(await asyncio.gather(*(tries(client) for _ in range(20))))
     failures = client.failures
     server.kill()
@@ -96,7 +96,7 @@ async def test_a_server_that_is_not_there_stops_no_start(tmp_path: Any, until: U
 
 
 async def test_what_the_server_refuses_is_one_commands_matter(open_client: OpenClient) -> None:
-    client = await open_client()
+    client = await open_client(COMMAND_SECONDS)
 
     async def nonsense(redis: Redis) -> Any:
         return await redis.execute_command("NONSENSE")
@@ -111,7 +111,7 @@ async def test_what_the_server_refuses_is_one_commands_matter(open_client: OpenC
 
 
 async def test_a_loop_that_was_busy_elsewhere_does_not_blame_the_server(open_client: OpenClient) -> None:
-    client = await open_client()
+    client = await open_client(COMMAND_SECONDS)
 
     async def slow(redis: Redis) -> Any:
         time.sleep(COMMAND_SECONDS + 0.1)  # noqa: ASYNC251 - that is what is tested
@@ -126,7 +126,7 @@ async def test_a_change_is_one_line_of_the_log(
     server: RedisServer, open_client: OpenClient, until: Until, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    client = await open_client()
+    client = await open_client(COMMAND_SECONDS)
     server.kill()
     assert await asyncio.gather(*(tries(client) for _ in range(50))) == [False] * 50
     await asyncio.sleep(0.6)
@@ -137,7 +137,23 @@ async def test_a_change_is_one_line_of_the_log(
     assert sum("redis_back" in line for line in told) == 1
 
 
-def test_a_wrong_url_stops_the_start_without_being_shown() -> None:
+@pytest.mark.parametrize("wrong", ["redis://:secret@host:notaport/0", "redis://:secret@host/0?colour=red"])
+def test_a_wrong_url_stops_the_start_without_being_shown(wrong: str) -> None:
     with pytest.raises(ConfigurationError, match="REDIS_URL") as caught:
-        RedisClient("redis://:secret@host:notaport/0")
+        RedisClient(wrong)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["rediss://user:secret@host:6380/1", "unix:///run/redis.sock?db=2"])
+def test_tls_and_unix_sockets_are_taken_too(url: str) -> None:
+    assert RedisClient(url).url == url
+
+
+async def test_a_password_is_needed_where_one_is_set(server: RedisServer, open_client: OpenClient) -> None:
+    client = await open_client(COMMAND_SECONDS)
+    await client.run(lambda redis: redis.config_set("requirepass", "open-sesame"))
+    async with RedisClient(server.url) as without:
+        assert not without.up
+        assert not await tries(without)
+    async with RedisClient(server.url.replace("redis://", "redis://:open-sesame@")) as with_it:
+        assert await tries(with_it)

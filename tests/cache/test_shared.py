@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cache.conftest import OpenClient, Until
+from tests.cache.conftest import PATIENT_SECONDS, OpenClient, Until
 from tests.cache.redis_server import RedisServer, age_all
 from tests.cache.values import READING
 
@@ -55,8 +55,13 @@ async def open_cache(server: RedisServer) -> AsyncIterator[OpenCache]:
     """Opens caches that stand for those of as many processes, each with its own client."""
     async with AsyncExitStack() as stack:
 
-        async def opened(namespace: str = "same", lock_seconds: float = 3.0) -> SharedCache:
-            client = await stack.enter_async_context(RedisClient(server.url))
+        async def opened(
+            namespace: str = "same",
+            lock_seconds: float = 3.0,
+            command_seconds: float = PATIENT_SECONDS,
+        ) -> SharedCache:
+            client = RedisClient(server.url, command_seconds=command_seconds)
+            await stack.enter_async_context(client)
             cache = SharedCache("test", client, namespace, lock_seconds=lock_seconds)
             return await stack.enter_async_context(cache)
 
@@ -107,13 +112,13 @@ async def test_however_many_processes_ask_at_once_one_loads(open_cache: OpenCach
 
 
 async def test_when_the_loader_dies_the_others_wait_for_its_lock_and_then_one_loads(
-    open_cache: OpenCache,
+    open_cache: OpenCache, until: Until
 ) -> None:
     dying = await open_cache(lock_seconds=0.6)
     others = [await open_cache(lock_seconds=0.6) for _ in range(3)]
     never, source = Source(seconds=60), Source(seconds=0.2)
     asked = asyncio.create_task(ask(dying, never))
-    await asyncio.sleep(0.05)
+    await until(lambda: never.loads == 1)
     (flight,) = dying._flights.values()
     dying._extend_script = _says_nothing  # type: ignore[assignment]
     dying._release_script = _says_nothing  # type: ignore[assignment]
@@ -147,11 +152,13 @@ async def test_when_a_load_fails_each_process_learns_it_for_itself_and_at_once(o
     assert await ask(caches[0], source) == (READING, 0.0)
 
 
-async def test_when_the_asker_leaves_another_process_loads_at_once(open_cache: OpenCache) -> None:
+async def test_when_the_asker_leaves_another_process_loads_at_once(
+    open_cache: OpenCache, until: Until
+) -> None:
     one, two = await open_cache(), await open_cache()
     slow, source = Source(seconds=60), Source()
     leaving = asyncio.create_task(ask(one, slow))
-    await asyncio.sleep(0.05)
+    await until(lambda: slow.loads == 1)
     waiting = asyncio.create_task(ask(two, source))
     await asyncio.sleep(0.05)
     leaving.cancel()
@@ -276,7 +283,7 @@ async def test_when_redis_is_full_or_emptied_values_are_loaded_and_kept_in_proce
 async def test_killing_and_freezing_redis_during_use_harms_no_answer(
     server: RedisServer, open_cache: OpenCache, until: Until
 ) -> None:
-    caches = [await open_cache() for _ in range(3)]
+    caches = [await open_cache(command_seconds=COMMAND_SECONDS) for _ in range(3)]
     source = Source(seconds=0.02)
     slowest = 0.0
     ends = time.monotonic() + 4

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import pytest
-from tests.cache.conftest import Until
+from tests.cache.conftest import PATIENT_SECONDS, Until
 from tests.cache.redis_server import RedisServer, age_all
 from tests.fakes.prices import ScriptedSource
 from tests.fakes.readers import ETHEREUM, USDC, token
@@ -50,7 +50,8 @@ async def open_process(server: RedisServer) -> AsyncIterator[OpenProcess]:
     async with AsyncExitStack() as stack:
 
         async def opened(delay_seconds: float = 0.0, ttl_seconds: float = 300) -> Process:
-            board = Board("prices", await stack.enter_async_context(RedisClient(server.url)), "same")
+            client = RedisClient(server.url, command_seconds=PATIENT_SECONDS)
+            board = Board("prices", await stack.enter_async_context(client), "same")
             source, clock = ScriptedSource(amounts=dict(AMOUNTS), delay_seconds=delay_seconds), Clock()
             service = PriceService(
                 [source], ttl_seconds=ttl_seconds, board=board, clock=clock, now=lambda: NOW

@@ -11,9 +11,11 @@ from tests.cache.redis_server import RedisServer, age_all
 from tests.fakes.readers import ALICE, DAI, ETHEREUM, USDC, ScriptedReader, token
 
 from balance_tracker.bootstrap import Tracker
+from balance_tracker.bootstrap.opening import open_sharing
 from balance_tracker.bootstrap.service import Service
-from balance_tracker.bootstrap.sharing import Sharing, open_sharing
+from balance_tracker.bootstrap.sharing import Sharing
 from balance_tracker.cache.memory import MemoryCache
+from balance_tracker.cache.shared import SharedCache
 from balance_tracker.core.access import Limit
 from balance_tracker.core.errors import ConfigurationError, UpstreamError
 from balance_tracker.core.ids import Address
@@ -40,7 +42,7 @@ def reader(**more: Any) -> ScriptedReader:
 
 
 async def test_without_a_url_everything_is_this_processs_own() -> None:
-    async with Tracker(Settings(networks=("base",))) as tracker, Service(tracker) as service:
+    async with Tracker(Settings(networks=("base",))) as tracker, Service(tracker, does_jobs=False) as service:
         sharing = tracker.sharing
         assert sharing is not None
         assert type(sharing.cache("balances")) is MemoryCache
@@ -65,7 +67,7 @@ async def test_redis_is_a_component_that_is_degraded_and_never_makes_it_unready(
     server: RedisServer, until: Until
 ) -> None:
     settings = Settings(networks=("base",), redis_url=server.url)
-    async with Tracker(settings) as tracker, Service(tracker) as service:
+    async with Tracker(settings) as tracker, Service(tracker, does_jobs=False) as service:
         assert tracker.readiness().components["redis"] == "ok"
         first = (await service.limiter.take("a", Limit(10, 60))).epoch
         await service.keys_changed()
@@ -87,7 +89,7 @@ async def test_a_network_read_by_one_process_answers_in_another_and_its_age_is_t
     sharings = [await opened() for _ in range(2)]
     async with sharings[0].cache("balances") as mine, sharings[1].cache("balances") as other:
         first = await answer(NetworkReading(one, LISTED, mine, 60))
-        await asyncio.sleep(0.05)
+        await settled(mine)
         second = await answer(NetworkReading(two, LISTED, other, 60))
         assert (one.reads, two.reads) == (1, 0)
         assert second.balances == first.balances
@@ -101,7 +103,7 @@ async def test_a_process_that_never_read_it_tells_anothers_last_answer_as_stale(
     sharings = [await opened() for _ in range(2)]
     async with sharings[0].cache("balances") as mine, sharings[1].cache("balances") as other:
         first = await answer(NetworkReading(reader(), LISTED, mine, 60))
-        await asyncio.sleep(0.05)
+        await settled(mine)
         assert sharings[0].client is not None
         await age_all(sharings[0].client, 3600)
         stale = await answer(NetworkReading(failing, LISTED, other, 60))
@@ -117,14 +119,14 @@ async def test_whole_readings_and_names_are_shared_too(opened: OpenSharing) -> N
     async with sharings[0].cache("balances") as mine, sharings[1].cache("balances") as other:
         owners = (Address(ALICE),)
         first = await WholeReading(one, LISTED, mine, 60).answer(owners, None, Include(), Deadline.after(2))
-        await asyncio.sleep(0.05)
+        await settled(mine)
         second = await WholeReading(two, LISTED, other, 60).answer(owners, None, Include(), Deadline.after(2))
         assert second.readings == first.readings
         assert (len(one.chunks), len(two.chunks)) == (1, 0)
         names = Names()
         for cache in (mine, other):
             assert await OwnerNames(names, cache).name_of(Address(ALICE)) == "vitalik.eth"
-            await asyncio.sleep(0.05)
+            await settled(cache)
         assert names.asked == 1
 
 
@@ -152,3 +154,9 @@ class Names:
 
 async def answer(reading: NetworkReading) -> Any:
     return await reading.answer(Address(ALICE), (), None, Deadline.after(2))
+
+
+async def settled(cache: MemoryCache) -> None:
+    """Everything that was to be told to Redis is told."""
+    assert isinstance(cache, SharedCache)
+    await asyncio.gather(*cache._behind)

@@ -122,11 +122,13 @@ class PostgresServer:
         self._end(signal.SIGKILL)
 
     def freeze(self) -> None:
-        """Have it hang: connections stay, and nothing new is accepted."""
-        os.kill(self.pid, signal.SIGSTOP)
+        """Have it hang, with all that serve connections: nothing is answered, nothing is closed."""
+        for pid in self._pids():
+            os.kill(pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        os.kill(self.pid, signal.SIGCONT)
+        for pid in self._pids():
+            os.kill(pid, signal.SIGCONT)
 
     def run(self, program: str, *words: str) -> str:
         """Run one of the programs that come with it, connected as its owner; what it printed."""
@@ -155,6 +157,10 @@ class PostgresServer:
 
     def drop(self, name: str) -> None:
         self.sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def _pids(self) -> list[int]:
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return [self.pid, *map(int, children)]
 
     def _initialise(self) -> None:
         password = self._data.parent / "password"

@@ -17,8 +17,9 @@ import pytest
 
 from balance_tracker.core.errors import ConfigurationError
 from balance_tracker.core.portfolio import FailureCode, Portfolio
+from balance_tracker.core.whole import WholePortfolio
 from balance_tracker.demo.networks import to_raw_amount
-from balance_tracker.demo.run import rpc_variable, run_demo
+from balance_tracker.demo.run import Shown, rpc_variable, run_demo
 from balance_tracker.demo.stories import TRAP, TREASURY, TREASURY_NAME, WALLETS, Wallet
 
 pytestmark = pytest.mark.integration
@@ -32,10 +33,10 @@ async def never_served(host: str, port: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def portfolios() -> dict[str, Portfolio]:
-    shown: dict[str, Portfolio] = {}
+def portfolios() -> dict[str, Shown]:
+    shown: dict[str, Shown] = {}
 
-    def show(wallet: Wallet, portfolio: Portfolio) -> None:
+    def show(wallet: Wallet, portfolio: Shown) -> None:
         shown[wallet.title] = portfolio
 
     before = dict(os.environ)
@@ -44,7 +45,7 @@ def portfolios() -> dict[str, Portfolio]:
     return shown
 
 
-def amounts(portfolio: Portfolio, network: str) -> dict[str | None, Decimal | None]:
+def amounts(portfolio: Shown, network: str) -> dict[str | None, Decimal | None]:
     return {
         holding.balance.asset.symbol: holding.balance.amount
         for holding in portfolio.holdings
@@ -52,7 +53,7 @@ def amounts(portfolio: Portfolio, network: str) -> dict[str | None, Decimal | No
     }
 
 
-def test_every_wallet_is_shown_and_every_network_answers(portfolios: dict[str, Portfolio]) -> None:
+def test_every_wallet_is_shown_and_every_network_answers(portfolios: dict[str, Shown]) -> None:
     assert list(portfolios) == [wallet.title for wallet in WALLETS]
     asked = {entry.network for portfolio in portfolios.values() for entry in portfolio.coverage}
     assert asked == DEMO_SLUGS
@@ -60,9 +61,10 @@ def test_every_wallet_is_shown_and_every_network_answers(portfolios: dict[str, P
     assert incomplete == ["A spammed wallet"]
 
 
-def test_the_treasury_has_its_name_and_what_it_did_not_pay_away(portfolios: dict[str, Portfolio]) -> None:
+def test_the_treasury_has_its_name_and_what_it_did_not_pay_away(portfolios: dict[str, Shown]) -> None:
     treasury = portfolios["A treasury"]
-    assert (treasury.address, treasury.name) == (TREASURY, TREASURY_NAME)
+    assert isinstance(treasury, WholePortfolio)
+    assert dict(treasury.names) == {TREASURY: TREASURY_NAME}
     ethereum = amounts(treasury, "ethereum")
     assert ethereum["ETH"] == Decimal("1250.5")
     assert ethereum["USDT"] == Decimal(1_100_000 - 25_000)
@@ -70,15 +72,16 @@ def test_the_treasury_has_its_name_and_what_it_did_not_pay_away(portfolios: dict
     assert amounts(treasury, "polygon")["USDC"] == Decimal("73499.5")
 
 
-def test_the_trader_has_what_was_paid_and_dust_is_not_zero(portfolios: dict[str, Portfolio]) -> None:
+def test_the_trader_has_what_was_paid_and_dust_is_not_zero(portfolios: dict[str, Shown]) -> None:
     trader = portfolios["A trader"]
     assert amounts(trader, "arbitrum")["USDC"] == Decimal(12_000)
     assert amounts(trader, "arbitrum")["ARB"] == Decimal(9_000 - 1_000)
     assert amounts(trader, "ethereum")["LDO"] == Decimal("1E-18")
 
 
-def test_the_spammed_wallet_shows_no_advert_and_says_what_reverted(portfolios: dict[str, Portfolio]) -> None:
+def test_the_spammed_wallet_shows_no_advert_and_says_what_reverted(portfolios: dict[str, Shown]) -> None:
     spammed = portfolios["A spammed wallet"]
+    assert isinstance(spammed, Portfolio)
     assert set(amounts(spammed, "ethereum")) == {"ETH", "USDC", "DAI", "GARDEN"}
     assert [excluded.reason for excluded in spammed.excluded] == ["spam"]
     failures = [failure for entry in spammed.coverage for failure in entry.failures]
@@ -87,9 +90,12 @@ def test_the_spammed_wallet_shows_no_advert_and_says_what_reverted(portfolios: d
     ]
 
 
-def test_each_network_of_the_demo_is_read_in_one_request(portfolios: dict[str, Portfolio]) -> None:
-    evm = [entry for entry in portfolios["A trader"].coverage if entry.network != "solana"]
-    assert {entry.network: entry.requests for entry in evm} == dict.fromkeys(DEMO_SLUGS - {"solana"}, 1)
+def test_a_network_with_nothing_but_tokens_is_read_in_one_request_and_none_in_more_than_four(
+    portfolios: dict[str, Shown],
+) -> None:
+    requests = {entry.network: entry.requests for entry in portfolios["A trader"].coverage}
+    assert requests["base"] == requests["polygon"] == 1
+    assert max(requests.values()) <= 4
 
 
 def test_a_taken_port_is_told_before_anything_starts() -> None:
@@ -148,9 +154,11 @@ def listens(endpoint: str) -> bool:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_served_demo_answers_and_leaves_nothing_when_it_is_stopped(number: signal.Signals) -> None:
     with served_demo() as (process, url):
-        answer = get(f"{url}/balances?address={TREASURY_NAME}")
+        answer = get(f"{url}/portfolio?address={TREASURY_NAME}")
         endpoints = [entry["endpoint"] for entry in answer["coverage"]]
         assert answer["complete"]
+        assert {one["protocol"] for one in answer["positions"]} == {"aave_v3", "uniswap_v2", "uniswap_v3"}
+        assert len(answer["collections"]) == 3
         assert all(listens(endpoint) for endpoint in endpoints)
         process.send_signal(number)
         assert process.wait(20) == 0

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "balance_tracker"
 GUIDE = (ROOT / "docs" / "adding-a-protocol.md").read_text(encoding="utf-8")
 CODE, TABLE = PACKAGE / "protocols" / "uniswap_v2.py", PACKAGE / "data" / "protocols" / "uniswap_v2.toml"
-FILES = {"python": CODE, "text": CODE, "toml": TABLE}
+FILES = {"python": CODE, "text": CODE, "toml": TABLE, "py": PACKAGE / "protocols" / "marinade.py"}
 
 
 @pytest.mark.parametrize("language", FILES)

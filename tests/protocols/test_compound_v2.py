@@ -307,7 +307,7 @@ def test_an_owner_under_water_is_told_what_is_missing() -> None:
 
 def test_stablecoins_minted_at_venus_are_a_debt() -> None:
     bsc = NETWORKS[Slug("bsc")]
-    [row] = rows_on("compound_v2", bsc)
+    [row] = [row for row in rows_on("compound_v2", bsc) if "vai" in row]
     known = catalog({DAI: ("DAI", 18), row["vai"]: ("VAI", 18)}, bsc)
     [guide] = guides(bsc, known, [dict(row) | {"markets": [CDAI]}])
     first: list[Outcome] = [*FIRST[:3], words(30 * 10**18), FIRST[3]]
@@ -404,7 +404,18 @@ def test_the_pools_of_the_data_are_written_as_they_go_out() -> None:
     addresses = EvmAddresses()
     for row in rows_of("compound_v2"):
         assert NETWORKS[Slug(row["network"])].family == "evm"
-        written = [row["comptroller"], row["native_market"], *row["markets"]]
+        native = [row["native_market"]] if "native_market" in row else []
+        written = [row["comptroller"], *native, *row["markets"]]
         assert [addresses.parse(address) for address in written] == written
         assert len(set(row["markets"])) == len(row["markets"])
-        assert row["native_market"] in row["markets"]
+        assert set(native) <= set(row["markets"])
+        assert row["source"]
+
+
+@pytest.mark.parametrize("by_threshold", [False, True])
+def test_what_is_left_is_named_by_what_the_pool_measures_it_by(by_threshold: bool) -> None:
+    [row] = rows_on("compound_v2", ETHEREUM)
+    [guide] = guides(ETHEREUM, KNOWN, [dict(row) | {"markets": [CDAI], "by_threshold": by_threshold}])
+    [position] = replay(guide, OWNER, FIRST, SECOND)
+    name = "left_until_liquidation_usd" if by_threshold else "available_borrows_usd"
+    assert position.details == ((name, "700"),)

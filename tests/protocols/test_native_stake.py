@@ -51,7 +51,7 @@ async def read(owner: Pubkey, *urls: str, slot: int = 435_888_000) -> Reading:
     [source] = native_stake.sources(SOLANA, lambda _: None)
     deadline = asyncio.get_running_loop().time() + 3
     async with open_pool("solana", urls) as pool:
-        [whole] = await with_positions([(Address(str(owner)), reading)], [source], pool, deadline)
+        [whole] = await with_positions(SOLANA, [(Address(str(owner)), reading)], [source], pool, deadline)
     return whole
 
 
@@ -118,7 +118,7 @@ async def test_a_position_says_what_it_is_and_of_which_slot(bank, staking) -> No
         "activation_epoch": "700",
     }
     assert reading.requests == 1
-    assert bank.rpc.calls == ["getAccountInfo", "getProgramAccounts", "getGenesisHash"]
+    assert bank.rpc.calls == ["getMultipleAccounts", "getProgramAccounts", "getGenesisHash"]
 
 
 async def test_who_may_withdraw_has_the_stake_and_who_may_only_delegate_has_not(bank, staking) -> None:
@@ -227,13 +227,33 @@ async def test_bytes_left_behind_by_an_old_owner_are_not_stake(bank, staking) ->
     assert await stakes(owner, bank) == {}
 
 
-async def test_a_malformed_account_is_a_declared_failure_and_no_zero(bank, staking) -> None:
+async def test_a_malformed_account_is_declared_by_its_address_beside_the_good_ones(bank, staking) -> None:
     owner = Pubkey.new_unique()
-    staking.account(owner, owner, SOL)
+    good = [str(staking.account(owner, owner, SOL)) for _ in range(2)]
     broken = staking.account(owner, owner, SOL)
     bank.set_bytes(broken, b"\x09" + staking.data(broken)[1:], STAKE)
-    code, reason = await failure(owner, bank.url)
-    assert (code, "kind 9" in reason) == ("malformed", True)
+    reading = await read(owner, bank.url)
+    assert [position.position_id for position in reading.positions] == sorted(good)
+    [failed] = reading.protocol_failures
+    assert (failed.protocol, failed.market, failed.code) == ("native_stake", str(broken), "malformed")
+    assert "kind 9" in failed.reason
+
+
+async def test_another_endpoint_may_tell_what_one_garbles(bank, staking) -> None:
+    owner = Pubkey.new_unique()
+    stakes_of_owner = {str(staking.account(owner, owner, SOL)) for _ in range(2)}
+
+    def garble(request: dict[str, Any], reply: dict[str, Any]) -> dict[str, Any]:
+        if request["method"] == "getProgramAccounts":
+            reply["result"]["value"][0]["account"]["data"][0] = "AAAA"
+        return reply
+
+    async with EditedEndpoint(bank, garble) as garbling:
+        alone = await read(owner, garbling.url)
+        both = await read(owner, garbling.url, bank.url)
+    assert (len(alone.positions), len(alone.protocol_failures)) == (1, 1)
+    assert {position.position_id for position in both.positions} == stakes_of_owner
+    assert both.protocol_failures == ()
 
 
 async def test_more_delegated_than_held_is_not_believed(bank, staking) -> None:
@@ -294,7 +314,7 @@ async def test_an_endpoint_that_lies_is_not_believed_and_an_honest_one_is_asked(
 
 @pytest.mark.parametrize(
     ("method", "code"),
-    [("getProgramAccounts", -32010), ("getProgramAccounts", -32601), ("getAccountInfo", -32603)],
+    [("getProgramAccounts", -32010), ("getProgramAccounts", -32601), ("getMultipleAccounts", -32603)],
 )
 async def test_an_endpoint_that_can_not_tell_is_a_declared_failure(bank, method: str, code: int) -> None:
     def edit(request: dict[str, Any], reply: dict[str, Any]) -> dict[str, Any]:
@@ -319,7 +339,8 @@ async def test_a_refusal_does_not_rest_an_endpoint_and_another_is_asked(bank, st
     async with EditedEndpoint(bank, edit) as refusing, open_pool("solana", [refusing.url, bank.url]) as pool:
         for _ in range(3):
             deadline = asyncio.get_running_loop().time() + 3
-            found = await source.positions(pool, Address(str(owner)), reading, deadline)
+            asked = [(Address(str(owner)), reading)]
+            [found] = await with_positions(SOLANA, asked, [source], pool, deadline)
             assert [position.position_id for position in found.positions] == [str(stake)]
         assert all(endpoint.last_error is None for endpoint in pool.health())
 
@@ -355,8 +376,8 @@ async def test_an_endpoint_that_goes_back_or_hides_the_clock_is_not_believed(ban
         return reply
 
     def clockless(request: dict[str, Any], reply: dict[str, Any]) -> dict[str, Any]:
-        if request["method"] == "getAccountInfo":
-            reply["result"]["value"] = None
+        if request["method"] == "getMultipleAccounts":
+            reply["result"]["value"][0] = None
         return reply
 
     for edit, said in ((back, "earlier slot"), (clockless, "did not tell the clock")):
@@ -377,14 +398,15 @@ async def test_a_wallet_s_stake_comes_with_its_balances_on_the_networks_of_solan
     owner = Pubkey.new_unique()
     stake = staking.account(owner, owner, SOL)
     bank.give_sol(owner, 3 * SOL)
-    [source] = position_sources({SOLANA.slug: SOLANA}, {})[SOLANA.slug]
+    sources = position_sources({SOLANA.slug: SOLANA}, {})[SOLANA.slug]
     deadline = asyncio.get_running_loop().time() + 5
     async with open_pool("solana", [bank.url]) as pool:
-        reader = SolanaReader(SOLANA, pool, [source])
+        reader = SolanaReader(SOLANA, pool, sources)
         include = Include(protocols=frozenset(reader.protocols))
         reading = await reader.read(Address(str(owner)), (), None, deadline, include)
         plain = await reader.read(Address(str(owner)), (), None, deadline)
     assert [position.position_id for position in reading.positions] == [str(stake)]
     assert [balance.raw_amount for balance in reading.balances] == [3 * SOL]
-    assert reading.protocols_asked == ("native_stake",)
+    assert reading.protocols_asked == ("marinade", "native_stake")
+    assert (reading.protocol_failures, reading.requests) == ((), 3)
     assert plain.positions == ()

@@ -1,5 +1,6 @@
 """Account bytes: recorded ones, those of a second library, and nonsense."""
 
+import struct
 from contextlib import suppress
 
 import pytest
@@ -178,8 +179,9 @@ def test_texts_that_claim_too_much_or_are_no_text_are_refused() -> None:
 
 
 def test_the_clock_is_40_bytes() -> None:
-    data = (410).to_bytes(8, "little") + bytes(24) + (1_795_000_000).to_bytes(8, "little", signed=True)
+    data = struct.pack("<QqQQq", 410, 1_794_900_000, 700, 701, 1_795_000_000)
     clock = decode_clock(data)
     assert (clock.slot, clock.unix_timestamp) == (410, 1_795_000_000)
+    assert (clock.epoch, clock.epoch_start_timestamp) == (700, 1_794_900_000)
     with pytest.raises(LayoutError, match="39 bytes"):
         decode_clock(data[1:])

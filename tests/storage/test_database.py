@@ -50,10 +50,13 @@ async def postgres_database(postgres_url: str) -> AsyncIterator[Database]:
 
 
 async def test_what_failed_half_way_leaves_nothing(database: Database) -> None:
-    with pytest.raises(ValueError, match="half way"):
+    async def write() -> None:
         async with database.writing() as connection:
             await connection.execute(insert(EPOCHS).values(name="half", value=1))
             raise ValueError("half way")
+
+    with pytest.raises(ValueError, match="half way"):
+        await write()
 
     assert await names(database) == []
 
@@ -122,16 +125,21 @@ async def test_times_money_and_documents_come_back_exactly(database: Database) -
 
 
 async def test_a_time_without_a_zone_is_not_kept(database: Database) -> None:
-    with pytest.raises(StorageError):
+    async with database.writing() as connection:
+        await connection.run_sync(THINGS.create)
+
+    async def write() -> None:
         async with database.writing() as connection:
-            await connection.run_sync(THINGS.create)
             await connection.execute(insert(THINGS).values(id="1", at=datetime(2026, 1, 1)))
+
+    with pytest.raises(StorageError):
+        await write()
 
 
 async def test_what_contradicts_is_refused_without_its_values(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="balance_tracker")
     await put(database, SECRET)
 
     with pytest.raises(StorageError, match="contradicts") as caught:
@@ -220,11 +228,15 @@ class TestSqlite:
     async def test_a_full_disk_is_told_and_nothing_is_half_written(self, sqlite_url: str) -> None:
         async with Database(sqlite_url) as database:
             event.listen(database.engine.sync_engine, "connect", _without_room)
-            with pytest.raises(StorageError, match=r"no room left.*SQLITE_FULL"):
+
+            async def write() -> None:
+                rows = [{"name": f"{number}".rjust(40), "value": number} for number in range(5000)]
                 async with database.writing() as connection:
-                    for number in range(5000):
-                        row = {"name": f"{number}".rjust(40), "value": number}
-                        await connection.execute(insert(EPOCHS), [row])
+                    for start in range(0, len(rows), 100):
+                        await connection.execute(insert(EPOCHS), rows[start : start + 100])
+
+            with pytest.raises(StorageError, match=r"no room left.*SQLITE_FULL"):
+                await write()
             assert await names(database) == []
 
     async def test_what_is_no_database_is_told(self, tmp_path: Path) -> None:
@@ -284,11 +296,14 @@ class TestPostgres:
     async def test_what_was_under_way_when_the_server_was_killed_is_told_and_not_kept(
         self, postgres: PostgresServer, postgres_database: Database
     ) -> None:
-        with pytest.raises(StorageError, match="did not answer"):
+        async def write() -> None:
             async with postgres_database.writing() as connection:
                 await connection.execute(insert(EPOCHS).values(name="lost", value=1))
                 postgres.kill()
                 await connection.execute(insert(EPOCHS).values(name="lost too", value=1))
+
+        with pytest.raises(StorageError, match="did not answer"):
+            await write()
         with pytest.raises(StorageError, match="did not answer") as caught:
             await postgres_database.ping()
         postgres.start()
@@ -343,6 +358,7 @@ def _impatient(connection: object, _record: object) -> None:
 
 def _without_room(connection: object, _record: object) -> None:
     cursor = connection.cursor()  # type: ignore[attr-defined]
-    pages = cursor.execute("PRAGMA page_count").fetchone()
-    cursor.execute(f"PRAGMA max_page_count={pages[0] + 3}")
+    cursor.execute("PRAGMA page_count")
+    (pages,) = cursor.fetchone()
+    cursor.execute(f"PRAGMA max_page_count={pages + 3}")
     cursor.close()

@@ -21,7 +21,8 @@ from balance_tracker.api.stored import StoredAnswers
 from balance_tracker.api.tracking import NotOpenError
 from balance_tracker.api.wallets import router as wallets_router
 from balance_tracker.api.whole import router as whole_router
-from balance_tracker.bootstrap import Service, Tracker, load_settings, running
+from balance_tracker.bootstrap import Tracker, load_settings, running
+from balance_tracker.bootstrap.service import Service
 from balance_tracker.settings import Settings
 from balance_tracker.telemetry.logging import configure
 

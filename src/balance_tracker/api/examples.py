@@ -224,5 +224,12 @@ TOKENS: dict[str, Any] = {
 
 READY: dict[str, Any] = {
     "status": "ready",
-    "components": {"catalog": "ok", "cache": "ok", "prices": "ok", "ethereum": "ok", "base": "unknown"},
+    "components": {
+        "catalog": "ok",
+        "cache": "ok",
+        "database": "ok",
+        "prices": "ok",
+        "ethereum": "ok",
+        "base": "unknown",
+    },
 }

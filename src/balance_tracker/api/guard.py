@@ -14,13 +14,22 @@ from balance_tracker.api.problems import problem, refusal
 from balance_tracker.core.errors import AccessError, StorageError
 from balance_tracker.core.kept import ANYONE
 from balance_tracker.ports.keeping import Verdict
-from balance_tracker.services.access import AccessService, Admission, RateLimitedError, client_subject
+from balance_tracker.services.access import (
+    AccessService,
+    Admission,
+    KeyRefusedError,
+    RateLimitedError,
+    client_subject,
+)
 from balance_tracker.services.usage import UsageBook
 
-OPEN_PATHS = frozenset({"/", "/redoc", "/openapi.json", "/health", "/ready", "/app"})
+OPEN_PATHS = frozenset({"/", "/redoc", "/docs-start.js", "/openapi.json", "/health", "/ready", "/app"})
 """Answered without a key and without a limit, in every mode."""
 
 UNCOUNTED_PATHS = OPEN_PATHS | {"/metrics", "/version"}
+
+SENDING = "balance_tracker.sending"
+"""Where the guard puts what sends an answer, for whoever answers in the place of an app that broke."""
 
 _GUARDED = "balance_tracker.guarded"
 _MOST_KEY_CHARACTERS = 512
@@ -55,14 +64,15 @@ class Guard:
             await self._app(scope, receive, send)
             return
         guarded = _Guarded(service)
+        sending = scope[SENDING] = guarded.sending(scope, send)
         try:
             await guarded.admit(scope, client_of(scope, service.trusted_proxies))
         except (AccessError, StorageError) as error:
-            await _refused(error)(scope, receive, guarded.sending(scope, send))
+            await _refused(error)(scope, receive, sending)
             return
         scope[_GUARDED] = guarded
         scope[CALLER] = guarded.caller
-        await self._app(scope, receive, guarded.sending(scope, send))
+        await self._app(scope, receive, sending)
 
 
 async def charge(request: Request, units: int) -> None:
@@ -105,6 +115,9 @@ class _Guarded:
                 key_of(scope), client, cost=cost
             )
             self._units = cost
+        except KeyRefusedError as error:
+            self._verdict = error.verdict
+            raise
         except RateLimitedError as error:
             self._verdict, self._refused = error.verdict, True
             raise
@@ -156,16 +169,25 @@ def limit_headers(verdict: Verdict) -> list[tuple[bytes, bytes]]:
 
 
 def key_of(scope: Scope) -> str | None:
-    """The key as it was sent: ``X-API-Key``, else ``Authorization: Bearer``."""
-    bearer: str | None = None
+    """The key as it was sent: ``X-API-Key``, else ``Authorization: Bearer``.
+
+    What can be no key is empty text, which no key is: one that is too long, and several of which nobody
+    can say which one counts.
+    """
+    keys: set[bytes] = set()
+    bearers: set[bytes] = set()
     for name, value in scope["headers"]:
         if name == b"x-api-key":
-            return str(value.decode("latin-1"))[:_MOST_KEY_CHARACTERS].strip()
-        if name == b"authorization":
-            kind, _, rest = value.decode("latin-1").partition(" ")
-            if kind.lower() == "bearer":
-                bearer = rest[:_MOST_KEY_CHARACTERS].strip()
-    return bearer
+            keys.add(value.strip())
+        elif name == b"authorization":
+            kind, _, rest = value.partition(b" ")
+            if kind.lower() == b"bearer":
+                bearers.add(rest.strip())
+    sent = keys or bearers
+    if not sent:
+        return None
+    key = sent.pop()
+    return "" if sent or len(key) > _MOST_KEY_CHARACTERS else str(key.decode("latin-1"))
 
 
 def client_of(scope: Scope, trusted: _Networks) -> str:

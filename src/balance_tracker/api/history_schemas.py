@@ -45,6 +45,7 @@ class SnapshotHeadShape(Shape):
     state: _State
     total_value: str | None = Field(description="Null of an incomplete snapshot: its sum would be too small.")
     known_value: str | None = Field(description="The sum of what is known.")
+    unpriced: int = Field(description="Lines without a known value, which are in no sum.")
 
 
 class Snapshots(Shape):
@@ -90,7 +91,8 @@ class KeptNetwork(Shape):
     block_number: int | None
     block_hash: str | None
     as_of: str | None
-    missing: int
+    known: bool = Field(description="Whether all its amounts are known, read now or carried forward.")
+    missing: int = Field(description="Assets, protocols and collections that were not answered.")
     carried_from: str | None
     error: str | None
 
@@ -110,7 +112,6 @@ class SnapshotShape(SnapshotHeadShape):
     """A snapshot with all that it holds."""
 
     addresses: list[str]
-    unpriced: int
     lines: list[LineShape]
     collections: list[KeptCollectionShape]
     networks: list[KeptNetwork]
@@ -124,6 +125,7 @@ class PointShape(Shape):
     state: _State
     value: str | None
     known_value: str | None
+    unpriced: int
 
 
 class SeriesShape(Shape):
@@ -169,6 +171,9 @@ class ComparisonShape(Shape):
     price_effect: str | None
     assets: list[ChangeShape]
     unknown: list[str] = Field(description="Assets whose values are not known at both ends.")
+    left_out: list[str] = Field(
+        description="Networks not asked or not fully known at one end: nothing of them is compared."
+    )
 
 
 class DrawdownShape(Shape):
@@ -184,7 +189,7 @@ class FlowShape(Shape):
 
     start: str = Field(alias="from")
     end: str = Field(alias="to")
-    kind: Literal["deposit", "withdrawal", "trade", "income"]
+    kind: Literal["deposit", "withdrawal", "trade", "income", "scope"]
     asset_id: str
     symbol: str | None
     amount: str
@@ -255,12 +260,12 @@ HEAD: Json = {
     "state": "complete",
     "total_value": "1.4997",
     "known_value": "1.4997",
+    "unpriced": 0,
 }
 SNAPSHOTS: Json = {"snapshots": [HEAD], "next_cursor": None}
 SNAPSHOT: Json = {
     **HEAD,
     "addresses": [_ADDRESS],
-    "unpriced": 0,
     "lines": [
         {
             "network": "ethereum",
@@ -292,13 +297,14 @@ SNAPSHOT: Json = {
             "block_number": 21000000,
             "block_hash": "0x…",
             "as_of": "2026-11-22T04:59:59Z",
+            "known": True,
             "missing": 0,
             "carried_from": None,
             "error": None,
         }
     ],
 }
-_POINT: Json = {**_TO, "state": "complete", "value": "1.4997", "known_value": "1.4997"}
+_POINT: Json = {**_TO, "state": "complete", "value": "1.4997", "known_value": "1.4997", "unpriced": 0}
 SERIES: Json = {"subject": _ADDRESS, "currency": "usd", "every": None, "points": [_POINT]}
 COMPARISON: Json = {
     "currency": "usd",
@@ -321,10 +327,11 @@ COMPARISON: Json = {
         }
     ],
     "unknown": [],
+    "left_out": [],
 }
 PERFORMANCE: Json = {
     **SERIES,
-    "points": [{**_FROM, "state": "complete", "value": "0.9996", "known_value": "0.9996"}, _POINT],
+    "points": [{**_POINT, **_FROM, "value": "0.9996", "known_value": "0.9996"}, _POINT],
     "estimated": False,
     "change": "0.5001",
     "time_weighted_return": "0.000200050013",

@@ -100,7 +100,10 @@ class RotationBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     overlap_seconds: int = Field(
-        default=int(DEFAULT_OVERLAP.total_seconds()), ge=0, le=int(LONGEST_OVERLAP.total_seconds())
+        default=int(DEFAULT_OVERLAP.total_seconds()),
+        strict=True,
+        ge=0,
+        le=int(LONGEST_OVERLAP.total_seconds()),
     )
 
 

@@ -6,16 +6,20 @@ import time
 from secrets import token_hex
 
 from fastapi import Response
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from balance_tracker.api.balances import STORED
 from balance_tracker.api.docs import ASSETS
+from balance_tracker.api.guard import SENDING
 from balance_tracker.api.problems import problem
 from balance_tracker.telemetry.logging import get_logger, request_context
 from balance_tracker.telemetry.metrics import METRICS
 
 MOST_QUERY_BYTES = 16_384
 MOST_BODY_BYTES = 65_536
+MOST_BATCH_BYTES = 4 * 2**20
+"""Of ``POST /batch``: thousands of addresses."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _HEADERS = (
@@ -50,7 +54,7 @@ class Edge:
                 if refusal is not None:
                     await refusal(scope, receive, exchange.send)
                 else:
-                    await self._app(scope, receive, exchange.send)
+                    await self._app(scope, _bounded(scope, receive), exchange.send)
             except Exception as error:  # noqa: BLE001 - the edge of one request
                 _log.exception("request_broke", route=exchange.route, exc_info=error)
                 await exchange.break_off(receive)
@@ -92,7 +96,7 @@ class _Exchange:
         """Answer what broke, unless an answer has begun."""
         if self._status is None:
             broken = problem(500, "internal_error", "Something broke here, and it was recorded.")
-            await broken(self._scope, receive, self.send)
+            await broken(self._scope, receive, self._scope.get(SENDING, self.send))
 
     def record(self) -> None:
         """The metrics of this request, and its one line: of a stored answer only at the level ``debug``.
@@ -121,9 +125,28 @@ def _out_of_bounds(scope: Scope) -> Response | None:
     if len(scope["query_string"]) + len(scope["path"]) > MOST_QUERY_BYTES:
         return problem(400, "uri_too_long", "The URL is too long.", hint="Split the question.")
     length = _header(scope, b"content-length", "0")
-    if not length.isdigit() or len(length) > 15 or int(length) > MOST_BODY_BYTES:
-        return problem(413, "body_too_large", "The body is too large.", hint="No route here needs one.")
+    if not length.isdigit() or len(length) > 15 or int(length) > _most_bytes(scope):
+        return problem(413, "body_too_large", "The body is too large.", hint="Split what you send.")
     return None
+
+
+def _most_bytes(scope: Scope) -> int:
+    return MOST_BATCH_BYTES if scope["path"] == "/batch" else MOST_BODY_BYTES
+
+
+def _bounded(scope: Scope, receive: Receive) -> Receive:
+    """Counts a body while it comes, since not every one says how long it is."""
+    most, received = _most_bytes(scope), 0
+
+    async def counted() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > most:
+            raise HTTPException(413, "The body is too large")
+        return message
+
+    return counted
 
 
 def _header(scope: Scope, name: bytes, default: str = "") -> str:

@@ -26,7 +26,8 @@ from balance_tracker.telemetry.redact import redact_text
 MEDIA_TYPE = "application/problem+json"
 
 _UNAUTHORIZED = frozenset({"key_missing", "key_unknown", "key_expired", "key_revoked"})
-_CODES = {404: "not_found", 405: "method_not_allowed"}
+_CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+_HINTS = {404: "The routes are listed at /openapi.json.", 413: "Split what you send."}
 _MESSAGES = {
     "missing": "is missing",
     "extra_forbidden": "is not a parameter of this route",
@@ -109,7 +110,7 @@ def refusal(error: AccessError) -> Response:
 async def _on_http(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type only
     code = _CODES.get(error.status_code, "http_error")
-    hint = "The routes are listed at /openapi.json." if error.status_code == 404 else None
+    hint = _HINTS.get(error.status_code)
     return problem(error.status_code, code, f"{error.detail}.", hint=hint, headers=error.headers)
 
 

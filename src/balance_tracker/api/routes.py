@@ -4,14 +4,15 @@ import platform
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from balance_tracker import __version__
 from balance_tracker.api import examples, schemas
 from balance_tracker.api.documented import ALWAYS, answers_of, problems_of
 from balance_tracker.api.problems import problem
 from balance_tracker.api.queries import NoQuery, TokensQuery, once_each
-from balance_tracker.api.tracking import Tracking
+from balance_tracker.api.tracking import Serving, Tracking
+from balance_tracker.bootstrap.service import Service
 from balance_tracker.core.errors import InputError
 from balance_tracker.services.catalog import NetworkView
 from balance_tracker.services.serialise import Json, network_json, token_json
@@ -74,9 +75,14 @@ async def tokens(query: Annotated[TokensQuery, Query()], tracker: Tracking) -> R
     summary="Liveness",
     responses={200: {"model": schemas.Health}, **ALWAYS},
 )
-async def health(_query: Annotated[NoQuery, Query()]) -> Response:
-    """Whether the process answers; it asks nobody else."""
-    return _json({"status": "ok"})
+async def health(_query: Annotated[NoQuery, Query()], request: Request) -> Response:
+    """Whether the process answers; it asks nobody else and tells each component as it was last seen.
+
+    The status is `ok` whatever they are: to start this process again would mend none of them.
+    """
+    service: Service | None = getattr(request.app.state, "service", None)
+    components: Json = {} if service is None else dict(service.components())
+    return _json({"status": "ok", "components": components})
 
 
 @router.get(
@@ -85,15 +91,21 @@ async def health(_query: Annotated[NoQuery, Query()]) -> Response:
     summary="Readiness",
     responses=answers_of(schemas.Ready, examples.READY, {}),
 )
-async def ready(_query: Annotated[NoQuery, Query()], tracker: Tracking) -> Response:
-    """Each component by name. `unknown`: a network that nobody has asked yet.
+async def ready(_query: Annotated[NoQuery, Query()], service: Serving) -> Response:
+    """Each component by name; the database is asked. `unknown`: a network that nobody has asked yet.
 
-    It is not ready while it is not open, and when every network is known to be down.
+    It is not ready while it is not open, while the database does not answer, and when every network is
+    known to be down.
     """
-    readiness = tracker.readiness()
+    readiness = await service.readiness()
     components: Json = dict(readiness.components)
     if not readiness.ready:
-        return problem(503, "not_ready", "No network can be read.", components=components)
+        reason = (
+            "The database does not answer."
+            if components["database"] == "failed"
+            else "No network can be read."
+        )
+        return problem(503, "not_ready", reason, components=components)
     return _json({"status": "ready", "components": components})
 
 

@@ -293,17 +293,21 @@ class Tokens(Shape):
     next_cursor: str | None
 
 
+ComponentState = Literal["ok", "unknown", "degraded", "failed"]
+
+
 class Health(Shape):
-    """Liveness."""
+    """Liveness, with each component by name as it was last seen."""
 
     status: Literal["ok"]
+    components: dict[str, ComponentState]
 
 
 class Ready(Shape):
     """Readiness, with each component by name."""
 
     status: Literal["ready"]
-    components: dict[str, Literal["ok", "unknown", "degraded", "failed"]]
+    components: dict[str, ComponentState]
 
 
 class Version(Shape):

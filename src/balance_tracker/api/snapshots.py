@@ -1,8 +1,9 @@
 """``/snapshots`` and ``/performance``: kept portfolios, what changed, and what was earned."""
 
 import re
-from datetime import timedelta
-from typing import Annotated
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
+from urllib.parse import urlencode
 
 import orjson
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
@@ -11,10 +12,21 @@ from pydantic import BaseModel, ConfigDict, Field
 from balance_tracker.api import history_schemas as shapes
 from balance_tracker.api.calling import Reading, Writing
 from balance_tracker.api.documented import GENERAL, answers_of, problems_of
+from balance_tracker.api.exports import FORMAT, Format, as_files, file_of
 from balance_tracker.api.guard import charge
 from balance_tracker.api.queries import NoQuery, StrictInt, once_each
 from balance_tracker.api.tracking import Serving
 from balance_tracker.core.errors import InputError
+from balance_tracker.core.snapshots import SnapshotHead
+from balance_tracker.ports.snapshots import HeadPlace
+from balance_tracker.services.exporting import (
+    flows_table,
+    heads_table,
+    lines_table,
+    periods_table,
+    profits_table,
+    series_table,
+)
 from balance_tracker.services.pages import DEFAULT_LIMIT, MOST_PER_PAGE, key_in, page_of
 from balance_tracker.services.serialise import Json
 from balance_tracker.services.serialise_history import (
@@ -35,9 +47,12 @@ _UNITS_OF_A_SNAPSHOT = 4
 
 _KEY = re.compile(r"[!-~]{1,80}")
 _ONE = problems_of(s404=("Not Found", "not_found", "There is no such snapshot."))
+_WALLET_OR_NONE = problems_of(s404=("Not Found", "not_found", "There is no such wallet."))
 _TAKEN = problems_of(
     s403=("Forbidden", "scope_missing", "This key may not do that: it has no scope 'write'."),
-    s422=("Unprocessable Entity", "invalid_body", "'address' is missing."),
+    s404=("Not Found", "not_found", "There is no such wallet."),
+    s409=("Conflict", "idempotency_conflict", "This Idempotency-Key was used for another snapshot."),
+    s422=("Unprocessable Entity", "invalid_body", "'address' is too long."),
     s502=("Bad Gateway", "nothing_obtained", "Not one network could be read, so there is nothing to keep."),
 )
 
@@ -56,12 +71,17 @@ class SnapshotBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    address: str = Field(
-        min_length=1, max_length=300, examples=["0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045"]
+    address: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=300,
+        description="Of this address or name; or else name a `wallet`.",
+        examples=["0xd8dA6BF26964aF9D7eEd9e03E53415D37aA96045"],
     )
+    wallet: str | None = Field(default=None, min_length=1, max_length=40, description="Of this wallet.")
     networks: list[_Slug] | None = Field(default=None, min_length=1, max_length=100)
     name: str | None = Field(default=None, min_length=1, max_length=100, examples=["end of the quarter"])
-    currency: str = Field(default="usd", max_length=20)
+    currency: str | None = Field(default=None, max_length=20, description="`usd`, or the wallet's.")
     at: str | None = Field(
         default=None,
         max_length=64,
@@ -84,6 +104,7 @@ class SnapshotsQuery(_OfQuery):
 
     limit: StrictInt = Field(default=DEFAULT_LIMIT, ge=1, le=MOST_PER_PAGE, description="Snapshots per page.")
     cursor: str | None = Field(default=None, max_length=200, description="`next_cursor` of the page before.")
+    format: Format = FORMAT
 
 
 class SeriesQuery(_OfQuery):
@@ -93,8 +114,9 @@ class SeriesQuery(_OfQuery):
     every: str | None = Field(
         default=None,
         max_length=20,
-        description="The last of each span, as `1h` or `1d`; without it, as many points as fit in 1,000.",
+        description="The last known of each span, as `1h` or `1d`; without it, what fits in 1,000 points.",
     )
+    format: Format = FORMAT
 
 
 class CompareQuery(BaseModel):
@@ -110,6 +132,23 @@ class PerformanceQuery(_OfQuery):
     """What `GET /performance` takes."""
 
     currency: str = _CURRENCY
+    every: str | None = Field(
+        default=None,
+        max_length=20,
+        description="From the last known of each span, as `1d`; without it, from what fits in 400 snapshots.",
+    )
+    format: Format = FORMAT
+    part: Literal["periods", "flows", "assets"] = Field(
+        default="periods", description="What a file holds; JSON holds all of it."
+    )
+
+
+class SnapshotQuery(BaseModel):
+    """What `GET /snapshots/{id}` takes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Format = FORMAT
 
 
 @router.post(
@@ -136,7 +175,7 @@ async def take(
         str | None, Header(description="Asked again with the same, the answer is the same snapshot.")
     ] = None,
 ) -> Response:
-    """Read everything that an address has and keep it, with blocks, prices and what was missing."""
+    """Read all that an address or a wallet has and keep it, with blocks, prices and what was missing."""
     if idempotency_key is not None and not _KEY.fullmatch(idempotency_key):
         raise InputError(
             "The Idempotency-Key is empty, too long or no plain text.",
@@ -148,6 +187,7 @@ async def take(
         caller,
         SnapshotRequest(
             address=body.address,
+            wallet_id=body.wallet,
             networks=None if body.networks is None else tuple(body.networks),
             name=body.name,
             currency=body.currency,
@@ -159,29 +199,41 @@ async def take(
 
 
 @router.get(
-    "/snapshots", summary="The snapshots", responses=answers_of(shapes.Snapshots, shapes.SNAPSHOTS, {})
+    "/snapshots",
+    summary="The snapshots",
+    responses=as_files(answers_of(shapes.Snapshots, shapes.SNAPSHOTS, _WALLET_OR_NONE)),
 )
 async def snapshots(query: Annotated[SnapshotsQuery, Query()], caller: Reading, service: Serving) -> Response:
-    """Snapshots, the newest first; of an address or a wallet, or all of the caller's."""
+    """Snapshots, the newest first; of an address or a wallet, or all of the caller's.
+
+    A file holds one page; its `Link` header leads to the next.
+    """
     asked = SeriesRequest(query.address, query.wallet, start=query.start, end=query.end)
-    found = await service.snapshots.heads(caller, asked, query.limit + 1, key_in(_LIST, query.cursor))
-    page = page_of(found, query.limit, _LIST, lambda head: head.snapshot_id)
-    return _json({"snapshots": [head_json(one) for one in page.items], "next_cursor": page.next_cursor})
+    place = _place_in(key_in(_LIST, query.cursor))
+    found = await service.snapshots.heads(caller, asked, query.limit + 1, place)
+    page = page_of(found, query.limit, _LIST, _place_of)
+    if query.format == "json":
+        return _json({"snapshots": [head_json(one) for one in page.items], "next_cursor": page.next_cursor})
+    return await file_of(heads_table(page.items), query.format, _next_page(query, page.next_cursor))
 
 
 @router.get(
     "/snapshots/series",
     summary="Values over time",
-    responses=answers_of(shapes.SeriesShape, shapes.SERIES, {}),
+    responses=as_files(answers_of(shapes.SeriesShape, shapes.SERIES, _WALLET_OR_NONE)),
 )
 async def series(query: Annotated[SeriesQuery, Query()], caller: Reading, service: Serving) -> Response:
-    """The value of each snapshot in the order of time; long series hold the last of each span.
+    """The value of each snapshot in the order of time; long series hold the last known of each span.
 
     An incomplete snapshot has no `value`; its `known_value` is what of it is known.
     """
-    every: timedelta | None = None if query.every is None else every_of(query.every)
-    asked = SeriesRequest(query.address, query.wallet, query.currency, query.start, query.end, every)
-    return _json(series_json(await service.snapshots.series(caller, asked)))
+    asked = SeriesRequest(
+        query.address, query.wallet, query.currency, query.start, query.end, _every(query.every)
+    )
+    found = await service.snapshots.series(caller, asked)
+    if query.format == "json":
+        return _json(series_json(found))
+    return await file_of(series_table(found), query.format)
 
 
 @router.get(
@@ -197,13 +249,16 @@ async def compare(query: Annotated[CompareQuery, Query()], caller: Reading, serv
 @router.get(
     "/snapshots/{snapshot_id}",
     summary="One snapshot",
-    responses=answers_of(shapes.SnapshotShape, shapes.SNAPSHOT, _ONE),
+    responses=as_files(answers_of(shapes.SnapshotShape, shapes.SNAPSHOT, _ONE)),
 )
 async def snapshot(
-    snapshot_id: SnapshotId, _query: Annotated[NoQuery, Query()], caller: Reading, service: Serving
+    snapshot_id: SnapshotId, query: Annotated[SnapshotQuery, Query()], caller: Reading, service: Serving
 ) -> Response:
-    """All that was kept."""
-    return _json(snapshot_json(await service.snapshots.get(caller, snapshot_id)))
+    """All that was kept; a file holds its lines."""
+    found = await service.snapshots.get(caller, snapshot_id)
+    if query.format == "json":
+        return _json(snapshot_json(found))
+    return await file_of(lines_table(found), query.format)
 
 
 @router.delete(
@@ -223,7 +278,7 @@ async def forget(
 @router.get(
     "/performance",
     summary="What was earned",
-    responses=answers_of(shapes.PerformanceShape, shapes.PERFORMANCE, {}),
+    responses=as_files(answers_of(shapes.PerformanceShape, shapes.PERFORMANCE, _WALLET_OR_NONE)),
 )
 async def performance(
     query: Annotated[PerformanceQuery, Query()], caller: Reading, service: Serving
@@ -232,8 +287,49 @@ async def performance(
 
     A return over a time with a gap is `null`, and `gaps` says why.
     """
-    asked = SeriesRequest(query.address, query.wallet, query.currency, query.start, query.end)
-    return _json(performance_json(await service.performance.performance(caller, asked)))
+    asked = SeriesRequest(
+        query.address, query.wallet, query.currency, query.start, query.end, _every(query.every)
+    )
+    found = await service.performance.performance(caller, asked)
+    if query.format == "json":
+        return _json(performance_json(found))
+    return await file_of(_PARTS[query.part](found), query.format)
+
+
+_PARTS = {"periods": periods_table, "flows": flows_table, "assets": profits_table}
+
+
+def _every(text: str | None) -> timedelta | None:
+    return None if text is None else every_of(text)
+
+
+def _place_of(head: SnapshotHead) -> str:
+    """Where a snapshot stands in the list, so that the list goes on also when it is deleted."""
+    return f"{head.taken_at.isoformat()} {head.snapshot_id}"
+
+
+def _place_in(key: str | None) -> HeadPlace | None:
+    if key is None:
+        return None
+    taken_at, _, snapshot_id = key.partition(" ")
+    try:
+        moment = datetime.fromisoformat(taken_at)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise InputError(
+            "The cursor is not one of this list.",
+            code="invalid_cursor",
+            hint="Go on with next_cursor as it was given, and the same question.",
+        )
+    return moment, snapshot_id
+
+
+def _next_page(query: SnapshotsQuery, cursor: str | None) -> dict[str, str]:
+    if cursor is None:
+        return {}
+    again = query.model_dump(by_alias=True, exclude_none=True) | {"cursor": cursor}
+    return {"Link": f'</snapshots?{urlencode(again)}>; rel="next"'}
 
 
 def _json(body: Json, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -8,6 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from balance_tracker import __version__
+from balance_tracker.api import guard_documented
 from balance_tracker.api.schemas import Problem
 
 TITLE = "balance-tracker"
@@ -16,6 +17,9 @@ _DESCRIPTION = """
 Amounts, prices and values are decimal **strings**; times are RFC 3339 in UTC; `null` is "not known" and is
 never `"0"`. Errors are RFC 9457 problems with a stable `code`.
 
+A key goes in `X-API-Key` or `Authorization: Bearer`. Without one a client is limited by its address, if the
+operator lets it ask at all.
+
 One network failing never fails the answer: it is HTTP 200, the network's `status` in `coverage` says so, and
 `complete` is false.
 """
@@ -23,6 +27,12 @@ _TAGS = [
     {"name": "balances", "description": "What addresses hold."},
     {"name": "portfolio", "description": "What protocols hold for addresses, and everything they have."},
     {"name": "prices", "description": "What assets are worth, and were."},
+    {
+        "name": "history",
+        "description": "Wallets that are followed, what was kept of them, and what they earned.",
+    },
+    {"name": "batch", "description": "Thousands of addresses at once."},
+    {"name": "keys", "description": "API keys, for the operator."},
     {"name": "catalog", "description": "What is tracked."},
     {"name": "service", "description": "The service itself."},
 ]
@@ -61,9 +71,11 @@ def _document(app: FastAPI, plain: Sequence[APIRoute]) -> dict[str, Any]:
     schemas["Problem"] = Problem.model_json_schema()
     for path in document["paths"].values():
         for operation in path.values():
-            operation["responses"].pop("422", None)
+            if "requestBody" not in operation:
+                operation["responses"].pop("422", None)
             for parameter in operation.get("parameters", ()):
                 parameter["schema"] = _never_null(parameter["schema"])
+    guard_documented.document(document)
     return document
 
 

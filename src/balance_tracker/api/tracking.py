@@ -4,7 +4,8 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from balance_tracker.bootstrap import Service, Tracker
+from balance_tracker.bootstrap import Tracker
+from balance_tracker.bootstrap.service import Service
 
 
 class NotOpenError(Exception):

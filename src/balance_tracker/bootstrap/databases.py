@@ -1,7 +1,11 @@
 """The database that the settings name: opened, brought to its schema, copied."""
 
+import asyncio
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from balance_tracker.bootstrap.readiness import ComponentStatus
+from balance_tracker.core.errors import StorageError
 from balance_tracker.settings import Settings
 from balance_tracker.storage import migrating
 from balance_tracker.storage.backing_up import back_up
@@ -10,6 +14,7 @@ from balance_tracker.telemetry.logging import get_logger
 from balance_tracker.telemetry.redact import protect
 
 LOG = get_logger(__name__)
+PING_SECONDS = 2.0
 
 
 def open_database(settings: Settings, *, answer_seconds: float | None = ANSWER_SECONDS) -> Database:
@@ -19,8 +24,14 @@ def open_database(settings: Settings, *, answer_seconds: float | None = ANSWER_S
         return Database(
             (settings.data_dir / DEFAULT_FILE).absolute(), connections=settings.database_connections
         )
-    protect([url])
+    protect([_with_password_only(url)])
     return Database(url, connections=settings.database_connections, answer_seconds=answer_seconds)
+
+
+def _with_password_only(url: str) -> str:
+    """The rest is no secret, and names such as ``balance_tracker`` are in many a line of the log."""
+    _, _, password = urlsplit(url).netloc.rpartition("@")[0].partition(":")
+    return f"postgresql://:{password}@host" if password else ""
 
 
 async def ready_schema(database: Database) -> None:
@@ -91,3 +102,18 @@ async def back_up_database(settings: Settings, target: Path) -> int:
     """
     async with open_database(settings) as database:
         return await back_up(database, target)
+
+
+async def asked(database: Database) -> ComponentStatus:
+    """Whether the database answers now, within two seconds."""
+    try:
+        async with asyncio.timeout(PING_SECONDS):
+            await database.ping()
+    except (StorageError, TimeoutError):
+        return "failed"
+    return "ok"
+
+
+def last_known(database: Database) -> ComponentStatus:
+    """Whether the database answered when it was last asked."""
+    return "unknown" if database.answers is None else "ok" if database.answers else "failed"

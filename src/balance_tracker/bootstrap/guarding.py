@@ -7,16 +7,20 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from balance_tracker.bootstrap.databases import open_database, ready_schema
+from balance_tracker.bootstrap.opening import open_sharing
 from balance_tracker.core.access import Limit
 from balance_tracker.ports.keeping import RateLimiter
-from balance_tracker.services.access import AccessService
+from balance_tracker.services.access import REMEMBERED_SECONDS, AccessService
 from balance_tracker.services.keys import KeyService
 from balance_tracker.services.usage import UsageBook
 from balance_tracker.settings import Settings
 from balance_tracker.storage.database import Database
 from balance_tracker.storage.epochs import FileEpoch
 from balance_tracker.storage.keys import SqlKeyStore
+from balance_tracker.telemetry.logging import get_logger
 from balance_tracker.telemetry.redact import protect
+
+LOG = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +66,23 @@ async def open_guarding(
 
 @asynccontextmanager
 async def opened_keys(settings: Settings) -> AsyncIterator[KeyService]:
-    """The keys alone, for the command line: nothing is opened but the database.
+    """The keys alone, for the command line: nothing is opened but the database, and Redis to tell others.
 
     Raises:
         ConfigurationError: The database's schema is not the one that this version knows.
         StorageError: It does not answer.
     """
-    async with open_database(settings) as database:
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_database(settings))
         await ready_schema(database)
-        yield KeyService(SqlKeyStore(database), secrets.token_bytes, _nobody_to_tell)
+        sharing = await open_sharing(stack, settings)
 
+        async def told() -> None:
+            await sharing.keys_changed()
+            if sharing.redis == "degraded":
+                LOG.warning("keys_changed_untold", seconds=REMEMBERED_SECONDS)
 
-async def _nobody_to_tell() -> None:
-    """The counter in the database tells every process."""
+        yield KeyService(SqlKeyStore(database), secrets.token_bytes, told)
 
 
 def limit_of(text: str) -> Limit | None:

@@ -4,6 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 
 from balance_tracker.bootstrap.pricing import PriceSources, Transports
+from balance_tracker.bootstrap.sharing import Sharing
+from balance_tracker.cache.limiter import MemoryLimiter
+from balance_tracker.cache.messages import MemoryMessages
 from balance_tracker.core.ids import Slug
 from balance_tracker.core.networks import Network
 from balance_tracker.evm.ens import EnsNames
@@ -13,6 +16,7 @@ from balance_tracker.ports import ChainReader
 from balance_tracker.settings import Settings
 from balance_tracker.solana.reader import STALE_BEHIND_SLOTS, SolanaReader
 from balance_tracker.solana.sources import PositionSource
+from balance_tracker.telemetry.redact import protect
 from balance_tracker.transport.http import HttpClient
 from balance_tracker.transport.memory import MemoryFile
 from balance_tracker.transport.pool import STALE_BEHIND_BLOCKS, Pool, attempt_seconds, open_pool
@@ -80,3 +84,26 @@ def names_of(networks: Iterable[Network], pools: Mapping[Slug, Pool]) -> EnsName
         if "ens_registry" in network.contracts:
             return EnsNames(network, pools[network.slug])
     return None
+
+
+async def open_sharing(stack: AsyncExitStack, settings: Settings) -> Sharing:
+    """What the settings name; a Redis that does not answer stops no start.
+
+    Args:
+        stack: Closes it.
+        settings: The operator's.
+
+    Raises:
+        ConfigurationError: ``REDIS_URL`` is wrong.
+    """
+    if settings.redis_url is None:
+        return Sharing(MemoryMessages(), MemoryLimiter(), _nobody_to_tell)
+    # Its library takes a third of a second to import, which commands without it need not wait for.
+    from balance_tracker.bootstrap.redis_sharing import open_redis_sharing  # noqa: PLC0415
+
+    protect([settings.redis_url])
+    return await open_redis_sharing(stack, settings.redis_url)
+
+
+async def _nobody_to_tell() -> None:
+    """There is no other process."""

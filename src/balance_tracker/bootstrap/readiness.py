@@ -41,6 +41,12 @@ def readiness_of(
     return Readiness(any(state != "failed" for state in states.values()), components)
 
 
+def with_database(readiness: Readiness, database: ComponentStatus) -> Readiness:
+    """The same with the database, without which nothing is ready: keys are checked by it."""
+    components = {**readiness.components, "database": database}
+    return Readiness(readiness.ready and database != "failed", components)
+
+
 def _state(view: NetworkView) -> ComponentStatus:
     states = {endpoint.state for endpoint in view.endpoints}
     if "healthy" in states:

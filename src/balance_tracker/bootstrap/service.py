@@ -6,10 +6,11 @@ from types import TracebackType
 from typing import Self
 
 from balance_tracker.bootstrap.batching import batching
-from balance_tracker.bootstrap.databases import open_database, ready_schema
+from balance_tracker.bootstrap.databases import asked, last_known, open_database, ready_schema
 from balance_tracker.bootstrap.following import following
 from balance_tracker.bootstrap.guarding import open_guarding
-from balance_tracker.bootstrap.sharing import open_sharing
+from balance_tracker.bootstrap.opening import open_sharing
+from balance_tracker.bootstrap.readiness import ComponentStatus, Readiness, with_database
 from balance_tracker.bootstrap.tracker import Tracker
 from balance_tracker.bootstrap.working import Working
 
@@ -36,6 +37,14 @@ class Service:
     def trusted_proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """Networks of proxies whose ``X-Forwarded-For`` is believed."""
         return self.settings.trusted_proxies
+
+    async def readiness(self) -> Readiness:
+        """Whether questions can be answered; the database is asked."""
+        return with_database(self.tracker.readiness(), await asked(self.database))
+
+    def components(self) -> dict[str, ComponentStatus]:
+        """The state of each component by name, as it was last seen; nobody is asked."""
+        return with_database(self.tracker.readiness(), last_known(self.database)).components
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:

@@ -10,7 +10,7 @@ from typing import Self
 from balance_tracker.bootstrap.collecting import Collecting, open_collecting
 from balance_tracker.bootstrap.configuration import listed_tokens, load_settings, tracked_networks
 from balance_tracker.bootstrap.leading import position_sources, protocol_guides
-from balance_tracker.bootstrap.opening import names_of, open_transports, readers_of
+from balance_tracker.bootstrap.opening import names_of, open_sharing, open_transports, readers_of
 from balance_tracker.bootstrap.pricing import (
     Pricing,
     decided_by,
@@ -20,7 +20,7 @@ from balance_tracker.bootstrap.pricing import (
 )
 from balance_tracker.bootstrap.readiness import Readiness, readiness_of
 from balance_tracker.bootstrap.refreshing import refreshed
-from balance_tracker.bootstrap.sharing import Sharing, open_sharing
+from balance_tracker.bootstrap.sharing import Sharing
 from balance_tracker.core.assets import Asset
 from balance_tracker.core.blocks import At
 from balance_tracker.core.ids import Slug

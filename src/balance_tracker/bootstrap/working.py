@@ -11,9 +11,11 @@ from balance_tracker.jobs.runner import JobDoer, JobRunner, Work
 from balance_tracker.jobs.ticking import Tick, Ticker
 from balance_tracker.ports.keeping import JobQueue
 from balance_tracker.services.batches import BatchService
+from balance_tracker.services.cleaning import Cleaning, Keep
 from balance_tracker.services.snapshots import SnapshotService
 from balance_tracker.settings import Settings
 from balance_tracker.storage.batches import BATCH_JOB
+from balance_tracker.storage.cleaning import SqlKeptStore
 from balance_tracker.storage.database import Database
 from balance_tracker.storage.jobs import SqlJobStore
 from balance_tracker.storage.leaders import SqlLeaders
@@ -25,6 +27,7 @@ BATCH_LIMIT_SECONDS = 3600.0
 SNAPSHOT_LIMIT_SECONDS = 120.0
 SCHEDULE_SECONDS = 15.0
 COUNT_SECONDS = 15.0
+CLEAN_SECONDS = 3600.0
 
 
 class Working:
@@ -47,6 +50,8 @@ class Working:
         self.doer = JobDoer(self.store, self._work)
         self._runner = JobRunner(self.doer)
         self._leaders = SqlLeaders(database)
+        keep = Keep(settings.keep_jobs_days, settings.keep_usage_days, settings.keep_snapshots_days)
+        self._cleaning = Cleaning(SqlKeptStore(database), keep)
         self.queue: JobQueue = self._runner
         self.ticker = Ticker(self._leaders, ())
         if settings.celery_broker_url is not None:
@@ -61,7 +66,7 @@ class Working:
     def take_up(self, snapshots: SnapshotService, batches: BatchService) -> None:
         """Learn how jobs are done."""
         self._work.update(works_of(snapshots, batches))
-        self.ticker = Ticker(self._leaders, ticks_of(snapshots, self.queue, self.store))
+        self.ticker = Ticker(self._leaders, ticks_of(snapshots, self.queue, self.store, self._cleaning))
 
     async def start(self, stack: AsyncExitStack) -> None:
         """Do jobs in this process, where no worker does."""
@@ -78,7 +83,9 @@ def works_of(snapshots: SnapshotService, batches: BatchService) -> Mapping[str, 
     }
 
 
-def ticks_of(snapshots: SnapshotService, queue: JobQueue, store: SqlJobStore) -> Sequence[Tick]:
+def ticks_of(
+    snapshots: SnapshotService, queue: JobQueue, store: SqlJobStore, cleaning: Cleaning
+) -> Sequence[Tick]:
     """What one process does again and again."""
 
     async def schedule() -> None:
@@ -90,4 +97,5 @@ def ticks_of(snapshots: SnapshotService, queue: JobQueue, store: SqlJobStore) ->
     return (
         Tick("schedule_snapshots", SCHEDULE_SECONDS, schedule),
         Tick("count_jobs", COUNT_SECONDS, count),
+        Tick("clean_up", CLEAN_SECONDS, cleaning.clean),
     )

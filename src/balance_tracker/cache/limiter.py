@@ -7,16 +7,10 @@ exactly the limit, and after it work goes through at the sustained rate, evenly.
 Source: https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm
 """
 
-import hashlib
-import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from redis.asyncio import Redis
-
-from balance_tracker.cache.redis_client import RedisAwayError, RedisClient
-from balance_tracker.cache.scripts import TAKE
 from balance_tracker.core.access import Limit
 from balance_tracker.ports.keeping import Verdict
 from balance_tracker.telemetry.metrics import METRICS
@@ -24,9 +18,8 @@ from balance_tracker.telemetry.metrics import METRICS
 MOST_SUBJECTS = 100_000
 """Of those that asked last; a subject that asks for nothing for a period owes nothing anyway."""
 
-EPOCH = "tracker:1:keys:epoch"
 
-_MICROSECONDS = 1_000_000
+MICROSECONDS = 1_000_000
 
 
 class MemoryLimiter:
@@ -55,7 +48,7 @@ class MemoryLimiter:
         now = self._clock()
         debt, at = self._owed.get((subject, limit), (0, now))
         owed = max(0, debt - max(0, now - at) * limit.units)
-        period = limit.period_seconds * _MICROSECONDS
+        period = limit.period_seconds * MICROSECONDS
         allowed = owed + cost * period <= limit.units * period or (cost > limit.units and owed == 0)
         if allowed:
             owed += cost * period
@@ -74,49 +67,6 @@ class MemoryLimiter:
             self._owed.popitem(last=False)
 
 
-class RedisLimiter:
-    """Counts work for all processes in Redis, one script a request; in this process while it is away.
-
-    What a subject owes in Redis is noted here each time, so that this process goes on from there.
-
-    Args:
-        client: Where the counters are.
-    """
-
-    def __init__(self, client: RedisClient) -> None:
-        self._client = client
-        self._take = client.script(TAKE)
-        self._here = MemoryLimiter()
-        self._nonce = secrets.token_hex(8)
-        self._untold = False
-
-    async def take(self, subject: str, limit: Limit, cost: int = 1) -> Verdict:
-        """Let work through or say when; see :meth:`balance_tracker.ports.keeping.RateLimiter.take`."""
-        if self._untold and self._client.up:
-            await self.bump_epoch()
-        digest = hashlib.sha256(subject.encode()).hexdigest()[:40]
-        period = limit.period_seconds * _MICROSECONDS
-        keys = (f"tracker:1:limit:{digest}:{limit.units}:{limit.period_seconds}", EPOCH)
-        try:
-            allowed, owed, epoch = await self._take(keys, (limit.units, period, cost, _new_epoch()))
-        except RedisAwayError:
-            return await self._here.take(subject, limit, cost)
-        self._here.adopt(subject, limit, int(owed))
-        METRICS.sharing.observe_decision("redis", allowed=bool(allowed))
-        # A server that came back may have an epoch of before: here it is another one then.
-        here = f"{self._nonce}.{self._client.failures}.{epoch.decode()}"
-        return verdict_of(limit, cost, int(owed), allowed=bool(allowed), epoch=here)
-
-    async def bump_epoch(self) -> None:
-        """Tell every process that keys changed; where that is not possible now, with the next request."""
-        try:
-            await self._client.run(_bump)
-        except RedisAwayError:
-            self._untold = True
-        else:
-            self._untold = False
-
-
 def verdict_of(limit: Limit, cost: int, owed: int, *, allowed: bool, epoch: str | None = None) -> Verdict:
     """What is told of a decision.
 
@@ -127,7 +77,7 @@ def verdict_of(limit: Limit, cost: int, owed: int, *, allowed: bool, epoch: str 
         allowed: The decision.
         epoch: See :class:`~balance_tracker.ports.keeping.Verdict`.
     """
-    period = limit.period_seconds * _MICROSECONDS
+    period = limit.period_seconds * MICROSECONDS
     most = limit.units * period
     too_much = owed if cost > limit.units else owed + cost * period - most
     return Verdict(
@@ -142,12 +92,4 @@ def verdict_of(limit: Limit, cost: int, owed: int, *, allowed: bool, epoch: str 
 
 def _seconds(work: int, units: int) -> float:
     """How long it takes to pay for work, in whole microseconds, rounded up."""
-    return -(-work // units) / _MICROSECONDS
-
-
-def _new_epoch() -> str:
-    return secrets.token_hex(8)
-
-
-async def _bump(redis: Redis) -> None:
-    await redis.set(EPOCH, _new_epoch())
+    return -(-work // units) / MICROSECONDS

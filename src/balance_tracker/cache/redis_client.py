@@ -24,11 +24,11 @@ from balance_tracker.telemetry.logging import get_logger
 from balance_tracker.telemetry.metrics import METRICS
 from balance_tracker.telemetry.redact import redact_text
 
-COMMAND_SECONDS = 0.15
+COMMAND_SECONDS = 0.2
 """What a command may take; nothing that a request waits for takes longer."""
 
 CONNECTIONS = 8
-"""Each does some 10,000 commands a second, and more of them cost more than they bring."""
+"""A process gets thousands of commands a second through these; more cost more than they bring."""
 
 MOST_LATE = 5
 """So many commands in a row may run out of time because this process was busy, before Redis is blamed."""
@@ -94,9 +94,11 @@ class RedisClient:
     ) -> None:
         self._url = url
         self._seconds = command_seconds
-        self._redis = open_redis(url, socket_timeout=_PROBE_SECONDS, max_connections=connections * 2)
+        longest = max(_PROBE_SECONDS, command_seconds)
+        self._redis = open_redis(url, socket_timeout=longest, max_connections=connections * 2)
         self._turns = asyncio.Semaphore(connections)
         self._up = True
+        self._closed = False
         self._late = 0
         self._failures = 0
         self._refused_logged_at = -math.inf
@@ -117,6 +119,7 @@ class RedisClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._up, self._closed = False, True
         await self._stack.aclose()
         if self._probing is not None:
             self._probing.cancel()
@@ -212,7 +215,7 @@ class RedisClient:
         METRICS.sharing.observe_error(reason)
         self._failures += 1
         self._late = 0
-        if not self._up:
+        if not self._up or self._closed:
             return
         self._up = False
         _log.warning("redis_away", reason=reason, detail=redact_text(str(error))[:200] or None)
@@ -264,7 +267,8 @@ def open_redis(url: str, **options: Any) -> Redis:
             retry=Retry(NoBackoff(), 0),
             **options,
         )
-    except ValueError as error:
+        cast("Callable[[], object]", pool.make_connection)()
+    except (TypeError, ValueError) as error:
         raise ConfigurationError(
             "REDIS_URL is wrong: it can't be read as the URL of a Redis server.",
             hint="Write it like redis://host:6379/0.",

@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from balance_tracker.bootstrap import (
+from balance_tracker.bootstrap.databases import (
     back_up_database,
     database_revisions,
     downgrade_database,

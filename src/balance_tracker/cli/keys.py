@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from rich.console import Console
 from rich.table import Table
 
-from balance_tracker.bootstrap import load_settings, opened_keys
+from balance_tracker.bootstrap import load_settings
+from balance_tracker.bootstrap.guarding import opened_keys
 from balance_tracker.cli.exits import ALL_ANSWERED, say
 from balance_tracker.cli.session import put
 from balance_tracker.core.access import ApiKey, Limit, Scope

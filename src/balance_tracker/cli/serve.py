@@ -5,7 +5,8 @@ from typing import Any
 
 import uvicorn
 
-from balance_tracker.bootstrap import check_database, listed_tokens, load_settings, tracked_networks
+from balance_tracker.bootstrap import listed_tokens, load_settings, tracked_networks
+from balance_tracker.bootstrap.databases import check_database
 from balance_tracker.cli.exits import ALL_ANSWERED, WRONG_USE, say
 from balance_tracker.settings import Settings
 from balance_tracker.telemetry.logging import configure
@@ -32,6 +33,8 @@ def run(host: str, port: int, workers: int) -> int:
     settings = load_settings()
     configure(settings.log_format, settings.log_level)
     asyncio.run(_check(settings))
+    if workers > 1 and settings.redis_url is None:
+        say(f"Note: without REDIS_URL each of the {workers} workers counts rate limits by itself.")
     try:
         uvicorn.run(APP, host=host, port=port, workers=workers, **SERVER_OPTIONS)
     except SystemExit as stopped:

@@ -8,14 +8,17 @@ For an amount that went from ``a0`` to ``a1`` and a price that went from ``p0`` 
 Both halves are exact decimals: nothing is left over, and neither effect is favoured by the order
 (the split of Marshall and Edgeworth). Of an asset with a price at one end only there is no price to
 compare: what came or went is amount.
+
+Only what is known at both ends is compared. A network that was not asked, or not fully answered, at
+one end is left out at both, and told; what is not known there is no zero.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from balance_tracker.core.amounts import exact_product, exact_sum
-from balance_tracker.core.ids import AssetId
+from balance_tracker.core.ids import AssetId, Slug
 from balance_tracker.core.snapshots import Line, Snapshot
 
 _HALF = Decimal("0.5")
@@ -58,8 +61,10 @@ class Comparison:
 
     Attributes:
         changes: By asset, those that did not change too.
-        effects: The sum over the assets whose values are known at both ends.
+        effects: The sum over the assets whose values are known at both ends; ``None`` where no
+            network is.
         unknown: Assets whose values are not.
+        left_out: Networks that are not known at both ends; nothing of them is in the changes.
     """
 
     before: Snapshot
@@ -67,6 +72,7 @@ class Comparison:
     changes: tuple[AssetChange, ...]
     effects: Effects
     unknown: tuple[AssetId, ...]
+    left_out: tuple[Slug, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +94,11 @@ def compare(before: Snapshot, after: Snapshot) -> Comparison:
     >>> plain(effects(Decimal(2), Decimal(3), Decimal(10), Decimal(20)).amount)
     '15'
     """
-    first, second = _by_asset(before.lines), _by_asset(after.lines)
-    changes = tuple(
-        _change(key, first.get(key, _NOTHING), second.get(key, _NOTHING)) for key in sorted({*first, *second})
-    )
+    shared = before.known_networks & after.known_networks
+    asked = {one.network for snapshot in (before, after) for one in snapshot.networks}
+    changes = changes_on(before, after, shared)
     known = [one.effects for one in changes if one.effects.total is not None]
+    nothing = Effects(None, None)
     return Comparison(
         before=before,
         after=after,
@@ -100,8 +106,20 @@ def compare(before: Snapshot, after: Snapshot) -> Comparison:
         effects=Effects(
             exact_sum(one.amount for one in known if one.amount is not None),
             exact_sum(one.price for one in known if one.price is not None),
-        ),
+        )
+        if shared
+        else nothing,
         unknown=tuple(one.asset for one in changes if one.effects.total is None),
+        left_out=tuple(sorted(asked - shared)),
+    )
+
+
+def changes_on(before: Snapshot, after: Snapshot, networks: Collection[Slug]) -> tuple[AssetChange, ...]:
+    """What each asset did on these networks, in the order of the assets."""
+    first = _by_asset(line for line in before.lines if line.place.network in networks)
+    second = _by_asset(line for line in after.lines if line.place.network in networks)
+    return tuple(
+        _change(key, first.get(key, _NOTHING), second.get(key, _NOTHING)) for key in sorted({*first, *second})
     )
 
 
@@ -125,8 +143,8 @@ def effects(
         price_after = price_before
     if price_before is None or price_after is None:
         return Effects(None, None)
-    moved = exact_sum((amount_after, -amount_before))
-    risen = exact_sum((price_after, -price_before))
+    moved = exact_sum((amount_after, amount_before.copy_negate()))
+    risen = exact_sum((price_after, price_before.copy_negate()))
     return Effects(
         exact_product(exact_product(moved, exact_sum((price_before, price_after))), _HALF),
         exact_product(exact_product(risen, exact_sum((amount_before, amount_after))), _HALF),

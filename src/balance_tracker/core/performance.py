@@ -4,37 +4,44 @@ Between two snapshots every change of value is one of these (see :mod:`~balance_
 for the split into amounts and prices):
 
 * **price**: what was held became worth more or less;
-* **income**: an amount in a protocol grew, or a debt did, by no more than a plausible rate
-  (:attr:`Rules.most_income_a_year`) while nothing else of it changed;
+* **income**: what was lent or staked grew, or a debt did, by no more than a plausible rate
+  (:attr:`Rules.most_income_a_year`);
 * **trade**: some assets went and others of about the same value came
   (:attr:`Rules.trade_tolerance`): the difference is the result of the trade;
-* **flow**: the rest, money that came from outside or went there. Moving an asset between one's own
-  addresses, networks or protocols changes no sum and is none of these.
+* **flow**: the rest, money that came from outside or went there; fees of the network are in it.
+  Moving an asset between one's own addresses, networks or protocols changes no sum and is none of these;
+* **scope**: a network that was asked at one end only: what is there came into view or went out of it.
+  It is a flow too, at that end, and earned nothing.
 
-The return of a period is Modified Dietz with flows in its middle, and returns are linked to the
-time-weighted one, which flows do not bend. The money-weighted one is the rate at which everything
-put in grows to what is there (internal rate of return).
+Where the set of addresses changed, all that came or went is flow.
 
-Source: CFA Institute, Global Investment Performance Standards, calculation methods (Modified Dietz,
-linking of sub-period returns, since-inception internal rate of return).
+The split into amounts and prices takes it that amounts changed in the middle of a period, at the
+average of its prices. The return takes the same: each half is measured on what was held in it, and
+the halves are linked, as are the periods, to the time-weighted return, which flows do not bend.
+The money-weighted one is the rate at which everything put in grows to what is there (internal rate
+of return).
+
+Source: CFA Institute, Global Investment Performance Standards, calculation methods (valuation at the
+time of a flow, linking of sub-period returns, internal rate of return).
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Context, Decimal
 from enum import StrEnum
 
 from balance_tracker.core.amounts import exact_product, exact_sum
-from balance_tracker.core.comparing import AssetChange, compare
+from balance_tracker.core.comparing import AssetChange, changes_on
 from balance_tracker.core.ids import AssetId
-from balance_tracker.core.snapshots import Snapshot, SnapshotState
+from balance_tracker.core.internal_rate import RATIO_DIGITS, Payment, internal_rate
+from balance_tracker.core.snapshots import Side, Snapshot, SnapshotState
 
 _CONTEXT = Context(prec=50)
-_RATIO_DIGITS = Decimal("1E-12")
 _YEAR = timedelta(days=365)
 _ONE = Decimal(1)
+_HALF = Decimal("0.5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +51,10 @@ class Rules:
     Attributes:
         most_income_a_year: Growth in a protocol up to this ratio a year is income.
         trade_tolerance: What came and what went may differ by this ratio in a trade.
-        middle: When in a period flows are taken to have come, from 0 (start) to 1 (end).
     """
 
     most_income_a_year: Decimal = Decimal("0.5")
     trade_tolerance: Decimal = Decimal("0.03")
-    middle: Decimal = Decimal("0.5")
 
 
 RULES = Rules()
@@ -62,11 +67,14 @@ class FlowKind(StrEnum):
     WITHDRAWAL = "withdrawal"
     TRADE = "trade"
     INCOME = "income"
+    SCOPE = "scope"
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
     """A change of an amount between two snapshots, valued at the average of their prices.
+
+    What came into view (``scope``) is valued at the price of the end that it is known at.
 
     Attributes:
         amount: Whole units, below zero where it went.
@@ -89,7 +97,9 @@ class Period:
     Attributes:
         gap: Why nothing can be said of it: ``incomplete`` or ``unpriced``; the rest is then zero or
             what is known.
-        flow: Net, from outside.
+        flow: Net, from outside, with what came into view.
+        entered: Of it, what came into view at the end.
+        left: Of it, what went out of view at the start, as a number above zero.
         rate: The return as a ratio; ``None`` where there was nothing that could earn, or a gap.
     """
 
@@ -99,12 +109,19 @@ class Period:
     value_after: Decimal | None
     gap: str | None
     flow: Decimal = Decimal(0)
+    entered: Decimal = Decimal(0)
+    left: Decimal = Decimal(0)
     income: Decimal = Decimal(0)
     trade: Decimal = Decimal(0)
     price: Decimal = Decimal(0)
     rate: Decimal | None = None
     flows: tuple[Flow, ...] = ()
     changes: tuple[AssetChange, ...] = ()
+
+    @property
+    def told_rate(self) -> Decimal | None:
+        """The return as it is told, to twelve digits."""
+        return None if self.rate is None else _ratio(self.rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,17 +155,19 @@ def money_weighted(periods: Sequence[Period]) -> Decimal | None:
     """The internal rate of return a year, as a ratio; ``None`` where there is none, or not only one."""
     if not periods or any(period.gap for period in periods):
         return None
-    start, end = periods[0].start, periods[-1].end
-    payments = [(periods[0].value_before or Decimal(0), _years(end - start))]
-    payments += [
-        (period.flow, _years(end - period.start - (period.end - period.start) / 2))
-        for period in periods
-        if period.flow
-    ]
-    final = periods[-1].value_after or Decimal(0)
-    if _sign_changes([amount for amount, _ in payments] + [-final]) != 1:
-        return None
-    return _root(payments, final)
+    end = periods[-1].end
+    payments = [Payment(periods[0].value_before or Decimal(0), _years(end - periods[0].start))]
+    for period in periods:
+        middle = period.start + (period.end - period.start) / 2
+        payments += [
+            Payment(period.left.copy_negate(), _years(end - period.start)),
+            Payment(
+                exact_sum((period.flow, period.entered.copy_negate(), period.left)),
+                _years(end - middle),
+            ),
+            Payment(period.entered, _years(end - period.end)),
+        ]
+    return internal_rate([one for one in payments if one.amount], periods[-1].value_after or Decimal(0))
 
 
 def drawdown(periods: Sequence[Period]) -> Drawdown | None:
@@ -169,31 +188,42 @@ def drawdown(periods: Sequence[Period]) -> Drawdown | None:
 
 
 def _period(before: Snapshot, after: Snapshot, rules: Rules) -> Period:
-    start, end = before.taken_at, after.taken_at
+    gap = _gap(before, after)
+    changes = () if gap else changes_on(before, after, before.known_networks & after.known_networks)
+    if gap is None and any(_half_priced(change) for change in changes):
+        gap = "unpriced"
     values = before.total_value, after.total_value
-    if SnapshotState.INCOMPLETE in {before.state, after.state} or None in values:
-        return Period(start, end, *values, gap="incomplete")
-    changes = compare(before, after).changes
-    if any(_half_priced(change) for change in changes):
-        return Period(start, end, *values, gap="unpriced", changes=changes)
+    if gap is not None:
+        return Period(before.taken_at, after.taken_at, *values, gap=gap, changes=changes)
     known = [change for change in changes if change.effects.total is not None]
-    parts = _sort_out(known, before, after, rules)
+    scope = _came_into_view(before, after)
+    parts = (*_sort_out(known, before, after, rules), *scope)
     value_before, value_after = values[0] or Decimal(0), values[1] or Decimal(0)
-    flow = _sum_of(parts, FlowKind.DEPOSIT, FlowKind.WITHDRAWAL)
-    return Period(
-        start=start,
-        end=end,
+    entered = exact_sum(flow.value for flow in scope if flow.start == after.taken_at)
+    left = exact_sum(flow.value for flow in scope if flow.end == before.taken_at).copy_negate()
+    period = Period(
+        start=before.taken_at,
+        end=after.taken_at,
         value_before=value_before,
         value_after=value_after,
         gap=None,
-        flow=flow,
+        flow=_sum_of(parts, FlowKind.DEPOSIT, FlowKind.WITHDRAWAL, FlowKind.SCOPE),
+        entered=entered,
+        left=left,
         income=_sum_of(parts, FlowKind.INCOME),
         trade=_sum_of(parts, FlowKind.TRADE),
         price=exact_sum(change.effects.price or Decimal(0) for change in known),
-        rate=_rate(value_before, value_after, flow, rules),
         flows=parts,
         changes=changes,
     )
+    return replace(period, rate=_rate(period))
+
+
+def _gap(before: Snapshot, after: Snapshot) -> str | None:
+    """Why nothing can be said of the time between."""
+    if SnapshotState.INCOMPLETE in {before.state, after.state}:
+        return "incomplete"
+    return "unpriced" if None in {before.total_value, after.total_value} else None
 
 
 def _half_priced(change: AssetChange) -> bool:
@@ -203,19 +233,47 @@ def _half_priced(change: AssetChange) -> bool:
     return change.price_before is not None or change.price_after is not None
 
 
+def _came_into_view(before: Snapshot, after: Snapshot) -> tuple[Flow, ...]:
+    """What lies on networks that were asked at one end only, at that end's prices."""
+    flows: list[Flow] = []
+    for snapshot, other, sign in ((before, after, -_ONE), (after, before, _ONE)):
+        lines = [line for line in snapshot.lines if line.place.network not in other.known_networks]
+        for asset in dict.fromkeys(line.price_key for line in lines):
+            own = [line for line in lines if line.price_key == asset and line.value is not None]
+            if own:
+                flows.append(
+                    Flow(
+                        start=snapshot.taken_at,
+                        end=snapshot.taken_at,
+                        kind=FlowKind.SCOPE,
+                        asset=asset,
+                        symbol=own[0].symbol,
+                        amount=exact_product(
+                            sign, exact_sum(line.signed_amount or Decimal(0) for line in own)
+                        ),
+                        value=exact_product(sign, exact_sum(line.value or Decimal(0) for line in own)),
+                    )
+                )
+    return tuple(flows)
+
+
 def _sort_out(
     changes: Sequence[AssetChange], before: Snapshot, after: Snapshot, rules: Rules
 ) -> tuple[Flow, ...]:
     """Every change of an amount, and what it was."""
     moved = [change for change in changes if change.amount_before != change.amount_after]
-    lent = _in_protocols(before, after)
-    years = _years(after.taken_at - before.taken_at)
-    income = {change.asset for change in moved if _is_income(change, lent, years, rules)}
+    same = set(before.addresses) == set(after.addresses)
+    most = _most_income(before, after, rules) if same else {}
+    income = {change.asset for change in moved if _is_income(change, most)}
     others = [change for change in moved if change.asset not in income]
     came = exact_sum(value for change in others if (value := _value(change)) > 0)
-    went = exact_sum(-value for change in others if (value := _value(change)) < 0)
+    went = exact_sum(value.copy_negate() for change in others if (value := _value(change)) < 0)
     matched = min(came, went)
-    traded = matched > 0 and abs(came - went) <= exact_product(matched, rules.trade_tolerance)
+    traded = (
+        same
+        and matched > 0
+        and exact_sum((came, went.copy_negate())).copy_abs() <= exact_product(matched, rules.trade_tolerance)
+    )
     return tuple(
         Flow(
             start=before.taken_at,
@@ -238,27 +296,34 @@ def _kind(change: AssetChange, *, income: bool, traded: bool) -> FlowKind:
     return FlowKind.DEPOSIT if _moved(change) > 0 else FlowKind.WITHDRAWAL
 
 
-def _is_income(change: AssetChange, lent: dict[AssetId, Decimal], years: Decimal, rules: Rules) -> bool:
-    """Whether an amount grew (or a debt did) by no more than its share in protocols plausibly earns."""
-    most = exact_product(exact_product(lent.get(change.asset, Decimal(0)), rules.most_income_a_year), years)
-    return 0 < abs(_moved(change)) <= most
+def _is_income(change: AssetChange, most: Mapping[AssetId, tuple[Decimal, Decimal]]) -> bool:
+    """Whether an amount grew by what was lent plausibly earns, or fell by what a debt plausibly costs."""
+    earns, costs = most.get(change.asset, (Decimal(0), Decimal(0)))
+    return costs.copy_negate() <= _moved(change) <= earns
 
 
-def _in_protocols(before: Snapshot, after: Snapshot) -> dict[AssetId, Decimal]:
-    """By asset, how much of it lay in protocols, owed or owned, at the end where it was more."""
-    most: dict[AssetId, Decimal] = {}
+def _most_income(before: Snapshot, after: Snapshot, rules: Rules) -> dict[AssetId, tuple[Decimal, Decimal]]:
+    """By asset, how much it may have earned in protocols and have cost there, by what lay there at most."""
+    ratio = exact_product(rules.most_income_a_year, _years(after.taken_at - before.taken_at))
+    most: dict[AssetId, tuple[Decimal, Decimal]] = {}
     for snapshot in (before, after):
-        here: dict[AssetId, Decimal] = {}
+        here: dict[AssetId, tuple[Decimal, Decimal]] = {}
         for line in snapshot.lines:
             if line.place.protocol is not None and line.amount is not None:
-                here[line.price_key] = exact_sum((here.get(line.price_key, Decimal(0)), line.amount))
-        for asset, amount in here.items():
-            most[asset] = max(amount, most.get(asset, Decimal(0)))
+                owned, owed = here.get(line.price_key, (Decimal(0), Decimal(0)))
+                amount = exact_product(line.amount, ratio)
+                is_owed = line.place.side is Side.BORROWED
+                here[line.price_key] = (
+                    (owned, exact_sum((owed, amount))) if is_owed else (exact_sum((owned, amount)), owed)
+                )
+        for asset, (owned, owed) in here.items():
+            earns, costs = most.get(asset, (Decimal(0), Decimal(0)))
+            most[asset] = (max(owned, earns), max(owed, costs))
     return most
 
 
 def _moved(change: AssetChange) -> Decimal:
-    return exact_sum((change.amount_after or Decimal(0), -(change.amount_before or Decimal(0))))
+    return exact_sum((change.amount_after or Decimal(0), (change.amount_before or Decimal(0)).copy_negate()))
 
 
 def _value(change: AssetChange) -> Decimal:
@@ -269,14 +334,41 @@ def _sum_of(flows: Iterable[Flow], *kinds: FlowKind) -> Decimal:
     return exact_sum(flow.value for flow in flows if flow.kind in kinds)
 
 
-def _rate(before: Decimal, after: Decimal, flow: Decimal, rules: Rules) -> Decimal | None:
-    """Modified Dietz; what starts from nothing earns on all that came."""
-    weight = _ONE if before <= 0 else _CONTEXT.subtract(_ONE, rules.middle)
-    base = _CONTEXT.add(before, _CONTEXT.multiply(flow, weight))
-    earned = exact_sum((after, -before, -flow))
-    if base <= 0:
-        return Decimal(0) if before == after == flow == 0 else None
-    return _CONTEXT.divide(earned, base)
+def _rate(period: Period) -> Decimal | None:
+    """The return of both halves, linked; ``None`` where nothing was there that could earn.
+
+    What went out of view is no part of the first half, nor what came into view of the second. What was
+    earned otherwise is in the half in which more was held.
+    """
+    start = exact_sum((period.value_before or Decimal(0), period.left.copy_negate()))
+    end = exact_sum((period.value_after or Decimal(0), period.entered.copy_negate()))
+    first, second = _price_effects(period.changes)
+    earned = exact_sum((period.income, period.trade))
+    before_flow, after_flow = exact_sum((start, first)), exact_sum((end, second.copy_negate()))
+    if before_flow >= after_flow:
+        before_flow = exact_sum((before_flow, earned))
+    else:
+        after_flow = exact_sum((after_flow, earned.copy_negate()))
+    if start == before_flow == after_flow == end == 0:
+        return Decimal(0)
+    if min(start, before_flow, after_flow, end) < 0 or start == after_flow == 0:
+        return None
+    growth = _CONTEXT.divide(before_flow, start) if start else _ONE
+    if after_flow:
+        growth = _CONTEXT.multiply(growth, _CONTEXT.divide(end, after_flow))
+    return _CONTEXT.subtract(growth, _ONE)
+
+
+def _price_effects(changes: Iterable[AssetChange]) -> tuple[Decimal, Decimal]:
+    """What prices did to what was held before the middle, and to what was held after it."""
+    first, second = Decimal(0), Decimal(0)
+    for change in changes:
+        if change.effects.total is None or change.price_before is None or change.price_after is None:
+            continue
+        risen = exact_product(exact_sum((change.price_after, change.price_before.copy_negate())), _HALF)
+        first = exact_sum((first, exact_product(risen, change.amount_before or Decimal(0))))
+        second = exact_sum((second, exact_product(risen, change.amount_after or Decimal(0))))
+    return first, second
 
 
 def _years(span: timedelta) -> Decimal:
@@ -285,30 +377,5 @@ def _years(span: timedelta) -> Decimal:
     )
 
 
-def _sign_changes(amounts: Sequence[Decimal]) -> int:
-    signs = [amount > 0 for amount in amounts if amount]
-    return sum(one != other for one, other in itertools.pairwise(signs))
-
-
-def _root(payments: Sequence[tuple[Decimal, Decimal]], final: Decimal) -> Decimal | None:
-    """The growth a year at which payments become the final value, by bisection."""
-
-    def excess(growth: Decimal) -> Decimal:
-        grown = [_CONTEXT.multiply(amount, _CONTEXT.power(growth, years)) for amount, years in payments]
-        return exact_sum((*grown, -final))
-
-    low, high = Decimal("1E-9"), Decimal("1E+9")
-    at_low, at_high = excess(low), excess(high)
-    if (at_low > 0) == (at_high > 0):
-        return None
-    while high / low > _ONE + Decimal("1E-16"):
-        middle = _CONTEXT.sqrt(_CONTEXT.multiply(low, high))
-        if (excess(middle) > 0) == (at_high > 0):
-            high = middle
-        else:
-            low = middle
-    return _ratio(_CONTEXT.subtract(high, _ONE))
-
-
 def _ratio(value: Decimal) -> Decimal:
-    return value.quantize(_RATIO_DIGITS, context=_CONTEXT).normalize(_CONTEXT)
+    return value.quantize(RATIO_DIGITS, context=_CONTEXT).normalize(_CONTEXT)

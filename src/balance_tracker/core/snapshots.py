@@ -9,8 +9,17 @@ from balance_tracker.core.amounts import exact_product, exact_sum
 from balance_tracker.core.ids import Address, AssetId, Slug
 from balance_tracker.core.kept import Owner
 
-CARRY_FOR = timedelta(hours=24)
-"""What was not to be had is carried forward from an earlier snapshot for so long, and no longer."""
+CARRY_FOR = timedelta(hours=25)
+"""What was not to be had is carried forward for so long after it was read, and no longer.
+
+A day, and an hour more so that one daily snapshot can stand in for the next.
+"""
+
+LAPSE_FOR = timedelta(days=8)
+"""For so long after its last price, an asset that has none makes its snapshots incomplete.
+
+After that it is an asset without a price like any other. Longer than a week, so that weekly snapshots see it.
+"""
 
 
 class SnapshotState(StrEnum):
@@ -74,6 +83,8 @@ class Line:
         amount: Whole units; ``None`` where the decimals are not known.
         price: ``None`` where none is known.
         read_at: When it was read, if that was before this snapshot: it was carried forward.
+        receipt: The contract that stands for it in the wallet, so that it is not counted beside it.
+        last_price: The last price it had, where that is too old to value it.
     """
 
     place: Place
@@ -83,6 +94,8 @@ class Line:
     amount: Decimal | None
     price: LinePrice | None
     read_at: datetime | None = None
+    receipt: Address | None = None
+    last_price: LinePrice | None = None
 
     @property
     def value(self) -> Decimal | None:
@@ -96,7 +109,8 @@ class Line:
         """The amount, below zero where it is owed."""
         if self.amount is None:
             return None
-        return -self.amount if self.place.side is Side.BORROWED else self.amount
+        # A minus sign would round to the digits of the context.
+        return self.amount.copy_negate() if self.place.side is Side.BORROWED else self.amount
 
     def carried(self, read_at: datetime) -> "Line":
         """The same in a later snapshot."""
@@ -109,8 +123,10 @@ class ReadNetwork:
 
     Attributes:
         status: As in the coverage of an answer.
-        missing: How many assets, protocols and collections of it are not known.
-        carried_from: When the rest of it was read, if that was carried forward.
+        missing: How many assets, protocols and collections of it were not answered.
+        carried_from: When what was not answered was read, if that was carried forward.
+        known: Whether all amounts on it are known, read now or carried forward; non-fungible tokens
+            are in no total and don't matter here.
     """
 
     network: Slug
@@ -121,6 +137,7 @@ class ReadNetwork:
     missing: int = 0
     carried_from: datetime | None = None
     error: str | None = None
+    known: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,13 +181,18 @@ class Snapshot:
         known = [value for line in self.lines if (value := line.value) is not None]
         if known:
             return exact_sum(known)
-        obtained = any(network.status != "failed" for network in self.networks)
+        obtained = any(network.known or network.status != "failed" for network in self.networks)
         return Decimal(0) if obtained and not self.lines else None
 
     @property
     def total_value(self) -> Decimal | None:
         """The value of all of it; ``None`` of an incomplete one, whose sum would be too small."""
         return None if self.state is SnapshotState.INCOMPLETE else self.known_value
+
+    @property
+    def known_networks(self) -> frozenset[Slug]:
+        """The networks that were asked and whose amounts are all known."""
+        return frozenset(one.network for one in self.networks if one.known)
 
     @property
     def unpriced(self) -> int:
@@ -192,6 +214,7 @@ class SnapshotHead:
     state: SnapshotState
     total_value: Decimal | None
     known_value: Decimal | None
+    unpriced: int
 
 
 @dataclass(frozen=True, slots=True)

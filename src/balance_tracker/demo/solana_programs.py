@@ -16,7 +16,11 @@ TOKEN = Pubkey.from_string("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA")
 TOKEN_2022 = Pubkey.from_string("TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb")
 ASSOCIATED_TOKEN = Pubkey.from_string("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL")
 METAPLEX_METADATA = Pubkey.from_string("metaqbxxUerdq28cj1RbAWkYQm3ybzjb6a8bt518x1s")
+MARINADE = Pubkey.from_string("MarBmsSgKXdrN1egZf5sqe1TMai9K1rChYNDJgjq7aD")
+MARINADE_STATE = Pubkey.from_string("8szGkuLTAux9XMgZ2vtY39jVSowEcpBfFfD8hXSEqdGC")
 WRAPPED_SOL = Pubkey.from_string("So11111111111111111111111111111111111111112")
+
+_MARINADE_STATE_BYTES, _MARINADE_ACTIVE_AT, _MARINADE_SUPPLY_AT = 638, 376, 504
 
 
 def initialize_mint(program: Pubkey, mint: Pubkey, decimals: int, authority: Pubkey) -> Instruction:
@@ -181,6 +185,19 @@ def metaplex_metadata(mint: Pubkey, authority: Pubkey, name: str, symbol: str, u
         for text, size in ((name, 32), (symbol, 10), (uri, 200))
     )
     return (bytes([4]) + bytes(authority) + bytes(mint) + texts).ljust(679, b"\0")
+
+
+def marinade_state(mint: Pubkey, *, active: int, supply: int) -> bytes:
+    """The 638 bytes of Marinade's state, of which only the staked lamports and the mSOL are not zero.
+
+    The Marinade program is not in the bank: these bytes are set, not computed by it.
+    """
+    data = bytearray(_MARINADE_STATE_BYTES)
+    data[:8] = hashlib.sha256(b"account:State").digest()[:8]
+    data[8:40] = bytes(mint)
+    struct.pack_into("<Q", data, _MARINADE_ACTIVE_AT, active)
+    struct.pack_into("<Q", data, _MARINADE_SUPPLY_AT, supply)
+    return bytes(data)
 
 
 def _read(address: Pubkey) -> AccountMeta:

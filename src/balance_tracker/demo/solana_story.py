@@ -27,6 +27,8 @@ AAPLX = Pubkey.from_string("XsbEhLAtcf6HdfpFZ5xEMdqW8nfAvcsP5bdudRLJzJp")
 
 _YEAR_SECONDS = 31_556_736
 _SLOTS_PER_EPOCH = 432_000
+_MSOL_HELD, _MSOL_BACKED_BY = 12_750_000_000, 17_085_000_000
+"""All mSOL that there is in the bank, and the lamports behind it."""
 
 
 def named_address(label: str) -> Pubkey:
@@ -98,13 +100,15 @@ def _payments(bank: SolanaBank, tokens: BankTokens, owner: Pubkey) -> None:
 def _savings(bank: SolanaBank, tokens: BankTokens, owner: Pubkey) -> None:
     """Liquid stake, a share that displays a factor, a note that displays interest, a memecoin."""
     for mint, decimals, raw_amount in (
-        (MSOL, 9, 12_750_000_000),
+        (MSOL, 9, _MSOL_HELD),
         (JITOSOL, 9, 8_000_000_001),
         (JUP, 6, 4_200_000_000),
         (BONK, 5, 98_765_432_100_000),
     ):
         tokens.create_mint(decimals, address=mint)
         tokens.give(mint, owner, raw_amount)
+    state = programs.marinade_state(MSOL, active=_MSOL_BACKED_BY, supply=_MSOL_HELD)
+    bank.set_bytes(programs.MARINADE_STATE, state, programs.MARINADE)
     tokens.set_metaplex(JITOSOL, "Jito Staked SOL", "JitoSOL")
     extras = Extras(multiplier=1.0026642075893797, name="Apple xStock", symbol="AAPLx")
     tokens.create_mint(8, address=AAPLX, extras=extras)

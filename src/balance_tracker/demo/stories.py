@@ -65,7 +65,7 @@ WALLETS = (
     ),
     Wallet(
         "A trader",
-        "Many tokens, some down to dust; a loan on Aave, a Uniswap position in range, and NFTs.",
+        "Many tokens, some down to dust, a loan on Aave, and a Uniswap position in range.",
         TRADER,
     ),
     Wallet(

@@ -44,6 +44,7 @@ def celery_app(broker_url: str) -> Celery:
         task_publish_retry=False,
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
         worker_send_task_events=False,
         worker_enable_remote_control=False,
         broker_connection_timeout=CONNECT_SECONDS,
@@ -53,7 +54,10 @@ def celery_app(broker_url: str) -> Celery:
             "socket_timeout": CONNECT_SECONDS,
             "socket_connect_timeout": CONNECT_SECONDS,
         },
-        beat_schedule={"sweep": {"task": SWEEP, "schedule": SWEEP_SECONDS}},
+        beat_schedule={
+            # A sweep that nobody took before the next one is due is of no use any more.
+            "sweep": {"task": SWEEP, "schedule": SWEEP_SECONDS, "options": {"expires": SWEEP_SECONDS}}
+        },
         timezone="UTC",
     )
     return app

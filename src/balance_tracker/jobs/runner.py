@@ -201,13 +201,14 @@ class JobRunner:
 
     async def _run(self, number: int) -> None:
         while not self._stopping:
+            # Before it looks, so that a wake-up meanwhile (or the end) is not slept through.
+            self._awake.clear()
             try:
                 if await self._doer.do_next():
                     self._awake.set()  # where one was, others may be: let the next worker look
                     continue
             except StorageError as error:
                 _log.warning("jobs_not_read", reason=error.message)
-            self._awake.clear()
             # Only one of the workers looks again by itself: the others wait to be woken by it.
             wait = self._idle_seconds if number == 0 else None
             with suppress(TimeoutError):

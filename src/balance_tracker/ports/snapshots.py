@@ -7,7 +7,7 @@ from typing import Protocol
 
 from balance_tracker.core.ids import Address, Slug
 from balance_tracker.core.kept import Owner
-from balance_tracker.core.snapshots import Snapshot, SnapshotHead, Wallet
+from balance_tracker.core.snapshots import Snapshot, SnapshotHead, SnapshotState, Wallet
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,7 @@ class SnapshotFilter:
         owners: Whose; ``None``: everybody's.
         start: Taken then or later.
         end: Taken then or earlier.
+        states: In one of these.
     """
 
     owners: Collection[Owner] | None
@@ -25,6 +26,20 @@ class SnapshotFilter:
     currency: str | None = None
     start: datetime | None = None
     end: datetime | None = None
+    states: Collection[SnapshotState] | None = None
+
+
+type HeadPlace = tuple[datetime, str]
+"""Where a snapshot stands in a list: when it was taken, and its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How many snapshots there are, and when the first and the last were taken."""
+
+    count: int
+    first: datetime
+    last: datetime
 
 
 class SnapshotStore(Protocol):
@@ -42,11 +57,16 @@ class SnapshotStore(Protocol):
     async def last(self, which: SnapshotFilter) -> Snapshot | None:
         """The newest that fits."""
 
-    async def heads(self, which: SnapshotFilter, limit: int, before: str | None) -> Sequence[SnapshotHead]:
-        """Those that fit, the newest first, older than the one of this id."""
+    async def heads(
+        self, which: SnapshotFilter, limit: int, before: HeadPlace | None
+    ) -> Sequence[SnapshotHead]:
+        """Those that fit, the newest first, older than that place."""
+
+    async def extent(self, which: SnapshotFilter) -> Extent | None:
+        """How many fit, and from when to when; ``None`` where none does."""
 
     async def series(self, which: SnapshotFilter, every: timedelta | None) -> Sequence[SnapshotHead]:
-        """Those that fit, the oldest first; of each span of time only the last."""
+        """Those that fit, the oldest first; of each span of time the last that is not incomplete."""
 
     async def snapshots(self, ids: Sequence[str]) -> Sequence[Snapshot]:
         """These, in the order of time."""

@@ -19,7 +19,8 @@ On Solana there are no tours. A protocol of ``family="solana"`` has instead of `
     def sources(network: Network, asset_of: AssetOf) -> Sequence[PositionSource]:
         ...
 
-each of which asks the endpoints by itself (:mod:`balance_tracker.solana.sources`).
+each of which says what is to be asked of an owner and makes positions of the answers; all sources of the
+network ask in one request (:mod:`balance_tracker.solana.sources`).
 
 A guide starts tours (:mod:`balance_tracker.evm.tours`) of one owner, which arrives in EIP-55 form::
 

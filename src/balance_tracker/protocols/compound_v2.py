@@ -2,12 +2,13 @@
 
 Source: https://docs.compound.finance/v2 (Comptroller: ``getAssetsIn``, ``getAllMarkets``,
 ``getAccountLiquidity``; cToken: ``getAccountSnapshot``, ``balanceOfUnderlying``, ``borrowBalanceCurrent``)
-Pools: data/protocols/compound_v2.toml (Compound, Venus' core pool)
+Pools: data/protocols/compound_v2.toml (Compound, Venus' core and isolated pools, Tectonic, Mendi), each with
+the sources of its addresses; Venus' isolated pools: github.com/VenusProtocol/venus-protocol-documentation
 Golden: tests/protocols/golden/compound_v2/
-Known gaps: Tectonic on Cronos and Mendi on Linea speak the same and want only a row in the data: no source
-of their addresses was to be had. Rewards (COMP, XVS) are not read: what can be claimed is known only after
-a transaction. Venus' isolated pools are not read. One market that can't accrue its interest leaves the pool
-declared failed for everyone who is in that market.
+Known gaps: the forks are read by Compound's functions, which their published interfaces share; the tests run
+Compound's contracts only. Venus' isolated pool of BTC is not read: only one source of its address was to be
+had. Rewards (COMP, XVS, TONIC, MENDI) are not read: what can be claimed is known only after a transaction.
+One market that can't accrue its interest leaves the pool declared failed for everyone who is in that market.
 
 Amounts are what the protocol itself gives with the interest up to the block: ``balanceOfUnderlying`` and
 ``borrowBalanceCurrent``. They write before they answer, so a reader that may not write asks them by
@@ -74,6 +75,8 @@ class Pool:
         met: Those met on the chain, which cost the next wallet no round; they count where they are listed.
         native_market: The one whose underlying is the network's own coin.
         vai_controller: Where Venus keeps what was minted of its stablecoin against the collateral.
+        by_threshold: Whether ``getAccountLiquidity`` tells how far liquidation is, which is more than may
+            still be borrowed (Venus); else the two are the same.
     """
 
     name: str
@@ -81,6 +84,7 @@ class Pool:
     native_market: str | None
     vai_controller: str | None
     vai: str | None
+    by_threshold: bool = False
     markets: dict[str, None] = field(default_factory=dict)
     met: dict[str, None] = field(default_factory=dict)
 
@@ -143,6 +147,7 @@ def _pool(row: Row) -> Pool:
         native_market=_lowered(row.get("native_market")),
         vai_controller=_lowered(row.get("vai_controller")),
         vai=row["vai"].lower() if row.get("vai_controller") else None,
+        by_threshold=row.get("by_threshold", False),
         markets=dict.fromkeys(market.lower() for market in row.get("markets", ())),
     )
 
@@ -259,7 +264,8 @@ def _second(pool: Pool, first: First, owner: Address) -> Tour[tuple[list[Account
         at, current = 1 + 3 * number, len(reads) + 2 * number
         parts = (*outcomes[at : at + 3], *outcomes[current : current + 2])
         accounts.append(_account(pool, first, market, parts))
-    return accounts, _standing(outcomes[0], accounts, first.vai)
+    left_name = "left_until_liquidation_usd" if pool.by_threshold else "available_borrows_usd"
+    return accounts, _standing(outcomes[0], accounts, first.vai, left_name)
 
 
 def _account(pool: Pool, first: First, market: str, outcomes: Sequence[Outcome]) -> Account:
@@ -291,7 +297,7 @@ def _account(pool: Pool, first: First, market: str, outcomes: Sequence[Outcome])
     )
 
 
-def _standing(liquidity: Outcome, accounts: Sequence[Account], vai: int) -> Standing:
+def _standing(liquidity: Outcome, accounts: Sequence[Account], vai: int, left_name: str) -> Standing:
     """Health from the Comptroller's answer: what the debts are worth, and what is left over or missing.
 
     The sum of the debts is added up as the Comptroller does, each cut to whole units of 10**-18; with what
@@ -309,7 +315,7 @@ def _standing(liquidity: Outcome, accounts: Sequence[Account], vai: int) -> Stan
     if collateral < 0:
         return _unknown("the pool's account does not add up")
     supplies = sum((one.price or 0) * one.stored_supply // MANTISSA for one in entered)
-    name, amount = ("shortfall_usd", missing) if missing else ("available_borrows_usd", left)
+    name, amount = ("shortfall_usd", missing) if missing else (left_name, left)
     return Standing(
         health_factor=_ratio(collateral, debts, 18),
         threshold=_ratio(collateral, supplies, 4),

@@ -3,7 +3,7 @@
 Sources, function by function:
 
 - cbETH ``exchangeRate()``: the interface that Coinbase published with its wrapped-tokens-os (IStakedTokenV1);
-  wBETH has the same one
+  wBETH has the same one (github.com/euler-xyz/euler-price-oracle, src/adapter/binance)
 - weETH ``getEETHByWeETH(uint256)``: https://etherfi.gitbook.io; an eETH is an ether at ether.fi
 - osETH and osGNO ``convertToAssets(uint256)`` of OsTokenVaultController: https://docs.stakewise.io,
   addresses from npm @stakewise/v3-sdk 2.0.2

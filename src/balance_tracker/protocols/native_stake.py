@@ -8,15 +8,15 @@ Known gaps: the label tells the state by epochs, as if all stake of the network 
 epoch did so at its end. That is exact unless more than the 9 % that may move in one epoch wants to: then a
 rest of the stake warms up or cools down longer than its label says. Amounts are exact in any case. The
 clock is told by its own call of the same request: at the border of two epochs a label may be one epoch late.
-Endpoints without ``getProgramAccounts`` can't tell; then the protocol is declared failed.
+Endpoints without ``getProgramAccounts`` can't tell; then the protocol is declared failed. A single account
+that is malformed is declared by its address, beside the good ones.
 
 A position is a stake account of whose lamports the wallet is the withdrawer; who may only delegate it (the
 staker) does not own it. All lamports of an account are in its legs: the delegated ones with the state of
 the delegation, all others (the rent-exempt reserve, tips, what was sent there) as ``inactive``.
 """
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,18 +24,14 @@ from balance_tracker.core.assets import native_asset
 from balance_tracker.core.errors import InputError, UpstreamError
 from balance_tracker.core.ids import Address
 from balance_tracker.core.networks import Network
-from balance_tracker.core.portfolio import Reading
-from balance_tracker.core.positions import Leg, Position, PositionKind
+from balance_tracker.core.positions import Leg, Position, PositionKind, ProtocolFailure
 from balance_tracker.protocols.spec import AssetOf, ProtocolSpec
 from balance_tracker.solana.address import SolanaAddresses
 from balance_tracker.solana.binary import Bytes, LayoutError
-from balance_tracker.solana.client import COMMITMENT, SLOT_WAITS_SECONDS, check_genesis
-from balance_tracker.solana.programs import CLOCK_SYSVAR
-from balance_tracker.solana.replies import account_of, list_of, with_context
-from balance_tracker.solana.sources import PositionSource, Sourced
-from balance_tracker.transport.endpoint import Endpoint
-from balance_tracker.transport.jsonrpc import RpcCall, RpcError, RpcReply
-from balance_tracker.transport.pool import Pool, Session
+from balance_tracker.solana.layouts import ClockState
+from balance_tracker.solana.replies import account_of
+from balance_tracker.solana.sources import Found, PositionSource, Told, failure_of
+from balance_tracker.transport.jsonrpc import RpcCall
 
 PROTOCOL = ProtocolSpec(slug="native_stake", name="Native stake", family="solana", grade="bronze")
 
@@ -50,8 +46,6 @@ MOST_ACCOUNTS = 1_000
 NEVER = 2**64 - 1
 """The epoch of what has not happened: not deactivated; or, of the first validators, always active."""
 
-_CLOCK_BYTES = 40
-_SLOT_NOT_REACHED = -32016
 _UNINITIALIZED, _INITIALIZED, _DELEGATED, _REWARDS_POOL = range(4)
 _NOBODYS = (_UNINITIALIZED, _REWARDS_POOL)
 
@@ -91,29 +85,12 @@ class StakeAccount:
 
 
 @dataclass(frozen=True, slots=True)
-class Now:
-    """The clock sysvar: the epoch, and its time in Unix seconds."""
-
-    epoch: int
-    unix_timestamp: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Stake:
     """A stake account where it is, with all of its lamports."""
 
     address: Address
     lamports: int
     account: StakeAccount
-
-
-@dataclass(frozen=True, slots=True)
-class _Refusal:
-    """Why an endpoint did not tell what it may well never tell, and the requests that it took."""
-
-    endpoint: Endpoint
-    error: UpstreamError
-    requests: int
 
 
 def sources(network: Network, asset_of: AssetOf) -> Sequence[PositionSource]:  # noqa: ARG001 (SOL is no token)
@@ -125,68 +102,31 @@ class NativeStake:
     """Stake accounts of an owner, asked of the Stake program; implements ``PositionSource``."""
 
     slug = PROTOCOL.slug
+    accounts: Sequence[str] = ()
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._genesis = network.id.partition(":")[2]
 
-    async def positions(self, pool: Pool, owner: Address, reading: Reading, deadline: float) -> Sourced:
-        """One position for each stake account that the owner may withdraw from.
+    def calls(self, owner: Address, options: Mapping[str, Any]) -> Sequence[RpcCall]:
+        """The listing of the accounts that the owner may withdraw from."""
+        filters = [
+            {"dataSize": STAKE_ACCOUNT_BYTES},
+            {"memcmp": {"offset": WITHDRAWER_AT, "bytes": owner, "encoding": "base58"}},
+        ]
+        listing = {**options, "withContext": True, "filters": filters}
+        return [RpcCall("getProgramAccounts", [STAKE_PROGRAM, listing])]
 
-        An endpoint that refuses this question, or whose answer makes no sense, may read balances well: it
-        does not rest for that, and one other is asked.
+    def positions(self, told: Told) -> Found:
+        """One position for each account; one that makes no sense is told as failed beside the others.
 
         Raises:
-            UpstreamError: No endpoint told; ``malformed`` where an account is no stake account.
+            UpstreamError: The endpoint did not list them, or lists what it was not asked for.
         """
+        slot, rows = told.listed(0)
+        stakes, failures = _stakes(rows, told.owner)
+        return Found([self._position(one, told.clock, slot) for one in stakes], failures)
 
-        async def operation(session: Session) -> Sourced | _Refusal:
-            clock, listing = await self._ask(session, owner, reading.block.number, deadline)
-            try:
-                positions = self._positions(clock, listing, owner, reading.block.number)
-            except UpstreamError as error:
-                about_the_question = isinstance(error, LayoutError | _TooManyAccountsError)
-                if not isinstance(listing, RpcError) and not about_the_question:
-                    raise
-                return _Refusal(session.endpoint, error, session.requests)
-            return Sourced(positions, session.requests)
-
-        first = await pool.run(operation, deadline)
-        if isinstance(first, Sourced):
-            return first
-        try:
-            second = await pool.run(operation, deadline, without=first.endpoint)
-        except UpstreamError:
-            raise first.error from None
-        if isinstance(second, _Refusal):
-            raise first.error
-        return Sourced(second.positions, first.requests + second.requests)
-
-    def _positions(self, clock: RpcReply, listing: RpcReply, owner: Address, min_slot: int) -> list[Position]:
-        clock_slot, now = _now(clock)
-        slot, rows = with_context(listing)
-        if min(slot, clock_slot) < min_slot:
-            raise UpstreamError("The endpoint answered of an earlier slot.", code="stale_head")
-        return [self._position(one, now, slot) for one in _stakes(list_of(rows), owner)]
-
-    async def _ask(
-        self, session: Session, owner: Address, min_slot: int, deadline: float
-    ) -> tuple[RpcReply, RpcReply]:
-        """The clock and the stake accounts in one request, with the genesis hash if it is not known yet."""
-        check = not session.endpoint.chain_verified
-        calls = [*_calls(owner, min_slot), *([RpcCall("getGenesisHash")] if check else [])]
-        replies = await session.ask(calls)
-        for wait in SLOT_WAITS_SECONDS:
-            late = any(isinstance(one, RpcError) and one.code == _SLOT_NOT_REACHED for one in replies)
-            if not late or wait >= deadline - asyncio.get_running_loop().time():
-                break
-            await asyncio.sleep(wait)
-            replies = await session.ask(calls)
-        if check:
-            check_genesis(session, replies[2], self._genesis)
-        return replies[0], replies[1]
-
-    def _position(self, found: _Found, now: Now, slot: int) -> Position:
+    def _position(self, found: _Stake, now: ClockState, slot: int) -> Position:
         return Position(
             protocol=PROTOCOL.slug,
             network=self._network.slug,
@@ -198,7 +138,7 @@ class NativeStake:
             details=_details(found.account, now, slot),
         )
 
-    def _legs(self, found: _Found, state: str) -> tuple[Leg, ...]:
+    def _legs(self, found: _Stake, state: str) -> tuple[Leg, ...]:
         sol, delegation = native_asset(self._network), found.account.delegation
         if delegation is None or state == "inactive":
             return (Leg(sol, found.lamports, label="inactive"),)
@@ -252,55 +192,37 @@ def _delegation(reader: Bytes) -> Delegation:
     return Delegation(reader.address(), reader.u64(), reader.u64(), reader.u64())
 
 
-def _calls(owner: Address, min_slot: int) -> list[RpcCall]:
-    options: dict[str, Any] = {"encoding": "base64", "commitment": COMMITMENT}
-    if min_slot:
-        options["minContextSlot"] = min_slot
-    filters = [
-        {"dataSize": STAKE_ACCOUNT_BYTES},
-        {"memcmp": {"offset": WITHDRAWER_AT, "bytes": owner, "encoding": "base58"}},
-    ]
-    listing = {**options, "withContext": True, "filters": filters}
-    return [
-        RpcCall("getAccountInfo", [CLOCK_SYSVAR, options]),
-        RpcCall("getProgramAccounts", [STAKE_PROGRAM, listing]),
-    ]
-
-
-def _now(reply: RpcReply) -> tuple[int, Now]:
-    """The slot that told the clock, and the clock."""
-    slot, value = with_context(reply)
-    clock = account_of(value)
-    if clock is None or len(clock.data) != _CLOCK_BYTES:
-        raise UpstreamError("The endpoint did not tell the clock.", code="bad_response")
-    reader = Bytes(clock.data, "clock")
-    reader.take(16)
-    epoch = reader.u64()
-    reader.take(8)
-    return slot, Now(epoch, reader.i64())
-
-
-def _stakes(rows: Sequence[Any], owner: Address) -> list[_Found]:
-    """The stake accounts of a listing, by address.
+def _stakes(rows: Sequence[Any], owner: Address) -> tuple[list[_Stake], list[ProtocolFailure]]:
+    """The stake accounts of a listing, by address, and those that are malformed.
 
     Raises:
-        UpstreamError: There are too many, or one is told twice, malformed, or not the owner's.
+        UpstreamError: There are too many, or one is told twice, or is not the owner's.
     """
     if len(rows) > MOST_ACCOUNTS:
         raise _TooManyAccountsError(
             f"The wallet has {len(rows)} stake accounts, more than the {MOST_ACCOUNTS} that are read.",
             retryable=False,
         )
-    stakes = [found for row in rows if (found := _stake(row)) is not None]
-    if any(found.account.withdrawer != owner for found in stakes):
-        raise UpstreamError("The endpoint listed stake of another wallet.", code="bad_response")
-    if len({found.address for found in stakes}) != len(stakes):
+    addressed = {_address(row): row for row in rows}
+    if len(addressed) != len(rows):
         raise UpstreamError("The endpoint listed one stake account twice.", code="bad_response")
-    return sorted(stakes, key=lambda found: found.address)
+    stakes: list[_Stake] = []
+    failures: list[ProtocolFailure] = []
+    for address, row in sorted(addressed.items()):
+        try:
+            stake = _stake(address, row)
+        except LayoutError as error:
+            failures.append(failure_of(PROTOCOL.slug, address, error))
+            continue
+        if stake is not None:
+            stakes.append(stake)
+    if any(stake.account.withdrawer != owner for stake in stakes):
+        raise UpstreamError("The endpoint listed stake of another wallet.", code="bad_response")
+    return stakes, failures
 
 
-def _stake(row: Any) -> _Found | None:
-    address, held = _address(row), account_of(row.get("account"))
+def _stake(address: Address, row: Mapping[str, Any]) -> _Stake | None:
+    held = account_of(row.get("account"))
     if held is None or held.program != STAKE_PROGRAM:
         raise LayoutError(f"The account {address} is not one of the Stake program.")
     account = decode_stake_account(held.data)
@@ -308,7 +230,7 @@ def _stake(row: Any) -> _Found | None:
         return None
     if account.delegation is not None and account.delegation.lamports > held.lamports:
         raise LayoutError(f"The stake account {address} has delegated more lamports than it holds.")
-    return _Found(address, held.lamports, account)
+    return _Stake(address, held.lamports, account)
 
 
 def _address(row: Any) -> Address:
@@ -323,7 +245,7 @@ def _address(row: Any) -> Address:
     raise UpstreamError("The endpoint's list of stake accounts has a strange entry.", code="bad_response")
 
 
-def _details(account: StakeAccount, now: Now, slot: int) -> tuple[tuple[str, str], ...]:
+def _details(account: StakeAccount, now: ClockState, slot: int) -> tuple[tuple[str, str], ...]:
     details = [
         ("state", state_of(account.delegation, now.epoch)),
         ("slot", str(slot)),
@@ -345,7 +267,7 @@ def _delegation_details(delegation: Delegation) -> list[tuple[str, str]]:
     return [("voter", delegation.voter), *told]
 
 
-def _lockup_details(lockup: Lockup, now: Now) -> list[tuple[str, str]]:
+def _lockup_details(lockup: Lockup, now: ClockState) -> list[tuple[str, str]]:
     """Nothing where no lock-up is in force."""
     if lockup.unix_timestamp <= now.unix_timestamp and lockup.epoch <= now.epoch:
         return []

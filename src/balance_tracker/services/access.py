@@ -45,6 +45,14 @@ class RateLimitedError(AccessError):
         self.verdict = verdict
 
 
+class KeyRefusedError(AccessError):
+    """A key that does not open anything; ``verdict`` is of the client, that may not guess without end."""
+
+    def __init__(self, message: str, *, code: str, hint: str) -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.verdict: Verdict | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Admission:
     """A caller and what its limit has left.
@@ -121,8 +129,9 @@ class AccessService:
             cost: Units of work; 0 counts nothing.
 
         Raises:
-            AccessError: ``key_missing``, ``key_unknown``, ``key_expired`` or ``key_revoked``.
-            RateLimitedError: Too much work.
+            AccessError: ``key_missing``.
+            KeyRefusedError: ``key_unknown``, ``key_expired`` or ``key_revoked``.
+            RateLimitedError: Too much work, or too many keys tried.
             StorageError: Keys can't be read now.
         """
         if text is None:
@@ -161,11 +170,12 @@ class AccessService:
             self._remember(digest, secret, epoch)
         else:
             secret = remembered.secret
-        admission = self._admission(secret)
+        admission = await self._let_in(secret, client)
         verdict = await self.charge(admission, cost)
         if epoch is None:
-            secret = await self._confirmed(text, client, None if fresh else remembered, verdict) or secret
-            admission = self._admission(secret)
+            confirmed = await self._confirmed(text, client, None if fresh else remembered, verdict)
+            if confirmed is not None:
+                admission = await self._let_in(confirmed, client)
         return admission, verdict
 
     async def _confirmed(
@@ -182,8 +192,10 @@ class AccessService:
         self._remember(digest, secret, epoch)
         return secret
 
-    def _admission(self, secret: KeptSecret) -> Admission:
-        self._refuse_ended(secret)
+    async def _let_in(self, secret: KeptSecret, client: str) -> Admission:
+        ended = _ended(secret, self._now())
+        if ended is not None:
+            raise await self._counted(ended, client)
         key = secret.key
         caller = Caller(key.key_id, key.scopes, key.name)
         return Admission(caller, f"key:{key.key_id}", key.limit or self._key_limit)
@@ -204,35 +216,40 @@ class AccessService:
             self._remembered.popitem(last=False)
 
     async def _known(self, text: str, digest: bytes, client: str) -> KeptSecret:
-        """The kept secret of a key; whoever guesses is counted like a client without one."""
+        """The kept secret of a key."""
         secret = await self._store.by_prefix(text[:PREFIX_LENGTH]) if _KEY.fullmatch(text) else None
         if not hmac.compare_digest(digest, b"\0" * 32 if secret is None else secret.digest):
             secret = None
         if secret is None:
-            if self._anonymous_limit is not None:
-                guessing = Admission(Caller(), f"ip:{client}", self._anonymous_limit)
-                await self.charge(guessing, 1)
-            raise AccessError(
+            unknown = KeyRefusedError(
                 "This API key is not known here.",
                 code="key_unknown",
                 hint="Look whether it is whole: bt_, 12 characters, _ and 43 characters.",
             )
+            raise await self._counted(unknown, client)
         return secret
 
-    def _refuse_ended(self, secret: KeptSecret) -> None:
-        key, now = secret.key, self._now()
-        if key.revoked_at is not None:
-            raise AccessError("This API key was revoked.", code="key_revoked", hint="Ask for a new one.")
-        ends = [end for end in (key.expires_at, secret.expires_at) if end is not None]
-        if ends and min(ends) <= now:
-            rotated = secret.expires_at is not None and secret.expires_at <= now
-            raise AccessError(
-                "This API key was rotated and its overlap has ended."
-                if rotated
-                else "This API key has expired.",
-                code="key_expired",
-                hint="Use the new one." if rotated else "Ask for a new one.",
-            )
+    async def _counted(self, refused: KeyRefusedError, client: str) -> KeyRefusedError:
+        """Whoever tries keys that open nothing is counted like a client without one.
+
+        Raises:
+            RateLimitedError: It has tried too many.
+        """
+        trying = Admission(Caller(), f"ip:{client}", self._anonymous_limit)
+        refused.verdict = await self.charge(trying, 1)
+        return refused
+
+
+def _ended(secret: KeptSecret, now: datetime) -> KeyRefusedError | None:
+    key = secret.key
+    if key.revoked_at is not None:
+        return KeyRefusedError("This API key was revoked.", code="key_revoked", hint="Ask for a new one.")
+    if secret.expires_at is not None and secret.expires_at <= now:
+        message = "This API key was rotated and its overlap has ended."
+        return KeyRefusedError(message, code="key_expired", hint="Use the new one.")
+    if key.expires_at is not None and key.expires_at <= now:
+        return KeyRefusedError("This API key has expired.", code="key_expired", hint="Ask for a new one.")
+    return None
 
 
 def digest_of(secret: str) -> bytes:

@@ -3,7 +3,8 @@
 import base64
 import re
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from balance_tracker.core.access import ApiKey, Limit, Scope
@@ -100,12 +101,12 @@ class KeyService:
             NotFoundError: There is none, or it is revoked.
         """
         if change.name is not None:
-            checked_name(change.name)
+            change = replace(change, name=checked_name(change.name))
         if change.scopes is not None:
             _checked_scopes(change.scopes)
         if change.limit:
             Limit.parse(change.limit)
-        _checked_expiry(change.expires_at, self._now())
+        change = replace(change, expires_at=_checked_expiry(change.expires_at, self._now()))
         key = _found(await self._store.change(_checked_id(key_id), change))
         await self._told()
         return key
@@ -149,7 +150,7 @@ class KeyService:
             NotFoundError: There is no such key.
         """
         last = until or self._now().date()
-        first = since or last - timedelta(days=29)
+        first = since or last - min(timedelta(days=29), last - date.min)
         if not timedelta(0) <= last - first < timedelta(days=MOST_USAGE_DAYS):
             raise InputError(
                 "The period is out of range.",
@@ -187,6 +188,12 @@ def _checked_scopes(scopes: Collection[Scope]) -> frozenset[Scope]:
 
 
 def _checked_expiry(expires_at: datetime | None, now: datetime) -> datetime | None:
-    if expires_at is not None and expires_at <= now:
-        raise InputError("The expiry has passed.", code="invalid_expiry", hint="Give a time to come.")
-    return expires_at
+    if expires_at is None:
+        return None
+    with suppress(OverflowError):  # in the last hours of the year 9999, east of it
+        expires_at = expires_at.astimezone(UTC)
+        if expires_at > now:
+            return expires_at
+    raise InputError(
+        "The expiry has passed or is too far.", code="invalid_expiry", hint="Give a time to come."
+    )

@@ -4,7 +4,8 @@ import re
 
 from balance_tracker.core.errors import InputError
 
-_UNSEEN = re.compile(r"[\x00-\x1f\x7f]")
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+"""Control characters, line ends, those that turn the direction of text, and halves of characters."""
 
 
 def checked_name(name: str) -> str:

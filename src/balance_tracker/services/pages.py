@@ -54,7 +54,7 @@ def key_in(kind: str, cursor: str | None) -> str | None:
     with suppress(binascii.Error, UnicodeError):
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         own, separator, key = base64.b64decode(padded, b"-_", validate=True).decode().partition("\0")
-        if separator and own == kind:
+        if separator and own == kind and "\0" not in key:  # which no database takes
             return key
     raise InputError(
         "The cursor is not one of this list.",

@@ -21,7 +21,7 @@ from balance_tracker.core.snapshots import SnapshotHead, SnapshotState
 from balance_tracker.services.snapshots import Series, SeriesRequest, SnapshotService
 
 MOST_SNAPSHOTS = 400
-"""So many are read whole for one answer; of more, the last of each span of time."""
+"""So many are read whole for one answer; of more, the last known one of each span of time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,10 @@ class AssetProfit:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A time that nothing can be said of: ``incomplete`` or ``unpriced`` snapshots at its ends."""
+    """A time that nothing can be said of.
+
+    ``incomplete`` or ``unpriced`` snapshots are at its ends, or nothing that could earn (``no_base``).
+    """
 
     period: Period
 
@@ -126,7 +129,7 @@ def _change(heads: tuple[SnapshotHead, ...]) -> Decimal | None:
     if len(heads) < 2:
         return None
     first, last = heads[0].total_value, heads[-1].total_value
-    return None if first is None or last is None else exact_sum((last, -first))
+    return None if first is None or last is None else exact_sum((last, first.copy_negate()))
 
 
 def _by_asset(periods: Iterable[Period]) -> tuple[AssetProfit, ...]:
@@ -156,7 +159,7 @@ def _by_asset(periods: Iterable[Period]) -> tuple[AssetProfit, ...]:
         )
         for asset, own in sums.items()
     ]
-    return tuple(sorted(profits, key=lambda one: (-one.profit, one.asset)))
+    return tuple(sorted(profits, key=lambda one: (one.profit.copy_negate(), one.asset)))
 
 
 _PARTS = {
@@ -164,4 +167,5 @@ _PARTS = {
     FlowKind.WITHDRAWAL: "flows",
     FlowKind.INCOME: "income",
     FlowKind.TRADE: "traded",
+    FlowKind.SCOPE: "flows",
 }

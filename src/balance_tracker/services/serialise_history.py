@@ -41,6 +41,7 @@ def head_json(head: SnapshotHead) -> Json:
         "state": head.state.value,
         "total_value": _number(head.total_value),
         "known_value": _number(head.known_value),
+        "unpriced": head.unpriced,
     }
 
 
@@ -87,6 +88,7 @@ def comparison_json(comparison: Comparison) -> Json:
         "price_effect": _number(effects.price),
         "assets": [_change(change) for change in comparison.changes if not _is_still(change)],
         "unknown": list(comparison.unknown),
+        "left_out": list(comparison.left_out),
     }
 
 
@@ -149,6 +151,7 @@ def _point(head: SnapshotHead) -> Json:
         "state": head.state.value,
         "value": _number(head.total_value),
         "known_value": _number(head.known_value),
+        "unpriced": head.unpriced,
     }
 
 
@@ -195,6 +198,7 @@ def _network(one: ReadNetwork) -> Json:
         "block_number": one.block_number,
         "block_hash": one.block_hash,
         "as_of": _time(one.as_of),
+        "known": one.known,
         "missing": one.missing,
         "carried_from": _time(one.carried_from),
         "error": one.error,

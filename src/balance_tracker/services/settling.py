@@ -2,249 +2,224 @@
 
 The rule, in full:
 
-* What was not to be had (a network that failed, an asset, a protocol) is taken from the last
-  snapshot of the same subject, if that knew it and read it no more than a day before
-  (:data:`~balance_tracker.core.snapshots.CARRY_FOR`). It keeps the time it was read at, and is
-  valued at the new price where there is one. The snapshot is then ``estimated``.
-* An asset that had a price then and has none now keeps that price, if it is no older than a day.
+* What was not to be had (a network that failed, an asset, a protocol) is taken from an earlier
+  snapshot of the same subject, if that knew it and it was read no longer ago than
+  :data:`~balance_tracker.core.snapshots.CARRY_FOR`. It keeps the time it was read at, and is
+  valued at the new price where there is one. The snapshot is then ``estimated``. An estimate of an
+  estimate goes by the time of the first reading, so that a chain of them is no longer than one.
+* Where one of several addresses could not be read on a network, all of that network is taken from
+  the earlier snapshot; of an asset that failed for some addresses, the larger of the two amounts.
+* What stands for an amount in a position (an aToken) is not counted beside the position carried.
+* An asset that had a price and has none now keeps the old one for ``CARRY_FOR``. After that its
+  snapshots are incomplete until it has one again, or had none for
+  :data:`~balance_tracker.core.snapshots.LAPSE_FOR`.
 * What can't be carried forward makes the snapshot ``incomplete``: it has no total, and no sum,
   series or return uses what is left of it. Unknown is never booked as zero.
+* Non-fungible tokens are in no total: a collection that failed is carried forward too, but makes
+  the snapshot no worse than ``estimated``.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import IntEnum
 
-from balance_tracker.core.ids import AssetId, Slug
-from balance_tracker.core.portfolio import Holding, NetworkCoverage
-from balance_tracker.core.prices import Price
+from balance_tracker.core.ids import AssetId
+from balance_tracker.core.portfolio import NetworkCoverage
 from balance_tracker.core.snapshots import (
     CARRY_FOR,
+    LAPSE_FOR,
     KeptCollection,
     Line,
     LinePrice,
     Place,
     ReadNetwork,
-    Side,
     Snapshot,
     SnapshotState,
 )
-from balance_tracker.core.whole import OwnedCollection, ValuedLeg, ValuedPosition, WholePortfolio
 
 
-def lines_of(portfolio: WholePortfolio) -> tuple[Line, ...]:
-    """Every amount of a portfolio in its place; what is nothing is left out."""
-    lines = [_held(holding) for holding in portfolio.holdings]
-    for one in portfolio.positions:
-        for side, legs in (
-            (Side.SUPPLIED, one.supplied),
-            (Side.BORROWED, one.borrowed),
-            (Side.CLAIMABLE, one.claimable),
-        ):
-            lines += [_in_position(one, side, leg) for leg in legs]
-    return tuple(line for line in lines if line.raw_amount)
-
-
-def networks_of(portfolio: WholePortfolio) -> tuple[ReadNetwork, ...]:
-    """What each network answered."""
-    return tuple(_network(coverage) for coverage in portfolio.coverage)
-
-
-def collections_of(portfolio: WholePortfolio) -> tuple[KeptCollection, ...]:
-    """Collections that were held."""
-    return tuple(_collection(owned) for owned in portfolio.collections)
-
-
-def settled(fresh: Snapshot, portfolio: WholePortfolio, earlier: Snapshot | None) -> Snapshot:
+def settled(fresh: Snapshot, coverage: Sequence[NetworkCoverage], earlier: Sequence[Snapshot]) -> Snapshot:
     """The snapshot with what it lacks carried forward, as far as that goes, and its state.
 
     Args:
-        fresh: What was read now, with the lines of the portfolio.
-        portfolio: What it was made of.
-        earlier: The last snapshot of the same subject and currency, if there is one.
+        fresh: What was read now.
+        coverage: Of the networks of ``fresh``, in the same order.
+        earlier: Earlier snapshots of the same subject and currency, the newest first.
     """
-    lines = list(fresh.lines)
+    lines = fresh.lines
     collections = list(fresh.collections)
     networks: list[ReadNetwork] = []
-    whole = True
-    for coverage, network in zip(portfolio.coverage, fresh.networks, strict=True):
+    for told, network in zip(coverage, fresh.networks, strict=True):
         if network.status == "ok":
             networks.append(network)
             continue
-        lacking = _Lacking(coverage, fresh.taken_at)
-        carried = lacking.filled(lines, earlier)
-        if carried is None:
-            whole = False
-            networks.append(network)
-            continue
-        added, since = carried
-        lines += added
-        collections += lacking.collections(collections, earlier)
-        networks.append(replace(network, carried_from=since))
-    priced, held_prices = _with_prices(lines, earlier, fresh.taken_at)
-    estimated = any(network.status != "ok" for network in networks) or held_prices == "carried"
-    state = SnapshotState.ESTIMATED if estimated else SnapshotState.COMPLETE
-    if not whole or held_prices == "lost":
+        gap = _Gap(told, fresh)
+        filled = gap.filled(lines, earlier)
+        lines = lines if filled is None else filled.lines
+        collections += gap.collections(collections, earlier)
+        since = None if filled is None else filled.since
+        networks.append(replace(network, known=filled is not None, carried_from=since))
+    priced, prices = _with_prices(lines, fresh, earlier)
+    state = SnapshotState.COMPLETE
+    if prices is _Prices.CARRIED or any(network.status != "ok" for network in networks):
+        state = SnapshotState.ESTIMATED
+    if prices is _Prices.LAPSED or not all(network.known for network in networks):
         state = SnapshotState.INCOMPLETE
     return replace(fresh, lines=priced, networks=tuple(networks), collections=tuple(collections), state=state)
 
 
-class _Lacking:
+@dataclass(frozen=True, slots=True)
+class _Filled:
+    """All lines with a network's gap filled; ``since`` is when the oldest of it was read."""
+
+    lines: tuple[Line, ...]
+    since: datetime | None
+
+
+class _Gap:
     """What one network did not answer."""
 
-    def __init__(self, coverage: NetworkCoverage, taken_at: datetime) -> None:
-        self._coverage = coverage
-        self._slug: Slug = coverage.network
-        self._taken_at = taken_at
-        self._all = coverage.status == "failed"
+    def __init__(self, coverage: NetworkCoverage, fresh: Snapshot) -> None:
+        self._slug = coverage.network
+        self._taken_at = fresh.taken_at
         self._assets = {failure.asset.asset_id for failure in coverage.failures}
         self._markets = {(failure.protocol, failure.market) for failure in coverage.protocol_failures}
         self._contracts = {failure.market for failure in coverage.collection_failures}
+        self._stale_since = (
+            coverage.block.as_of if coverage.status == "stale" and coverage.block is not None else None
+        )
+        # Of several addresses one may be missing as a whole, which names no asset.
+        several = len(fresh.addresses) > 1
+        lost = several and (coverage.status == "stale" or coverage.error is not None)
+        self._all = coverage.status == "failed" or lost
 
-    def filled(self, lines: Iterable[Line], earlier: Snapshot | None) -> tuple[list[Line], datetime] | None:
-        """Lines to add and since when they stand; ``None`` where the gap can't be filled."""
-        if self._coverage.status == "stale":
-            return self._stale()
-        since = None if earlier is None else _known_since(earlier, self._slug)
-        if earlier is None or since is None or not _near(since, self._taken_at):
+    def filled(self, lines: tuple[Line, ...], earlier: Sequence[Snapshot]) -> _Filled | None:
+        """All lines with what lacks added; ``None`` where that is not known."""
+        stale_since = None if self._all else self._stale_since
+        if stale_since is not None:
+            if not _near(stale_since, self._taken_at):
+                return None
+            lines = tuple(
+                line.carried(stale_since) if line.place.network == self._slug else line for line in lines
+            )
+        if not (self._all or self._assets or self._markets):
+            return _Filled(lines, stale_since)
+        source = self._source(earlier)
+        if source is None:
             return None
-        there = {line.place for line in lines}
-        found = [
-            line.carried(since)
-            for line in earlier.lines
-            if line.place.network == self._slug and self._lacks(line.place) and line.place not in there
-        ]
-        if any(line.read_at is not None and not _near(line.read_at, self._taken_at) for line in found):
-            return None
-        return found, since
+        snapshot, since = source
+        return _Filled(self._merged(lines, snapshot), min(since, stale_since or since))
 
-    def collections(self, there: Iterable[KeptCollection], earlier: Snapshot | None) -> list[KeptCollection]:
+    def collections(
+        self, there: Iterable[KeptCollection], earlier: Sequence[Snapshot]
+    ) -> list[KeptCollection]:
         """Collections to add; they are in no total."""
+        if not (self._all or self._contracts) or not earlier:
+            return []
+        source = self._source(earlier)
+        snapshot = earlier[0] if source is None else source[0]
+        if not _near(snapshot.taken_at, self._taken_at):
+            return []
         own = {(one.owner, one.contract_address) for one in there if one.network == self._slug}
         return [
             one
-            for one in (() if earlier is None else earlier.collections)
+            for one in snapshot.collections
             if one.network == self._slug
             and (self._all or one.contract_address in self._contracts)
             and (one.owner, one.contract_address) not in own
         ]
 
-    def _stale(self) -> tuple[list[Line], datetime] | None:
-        """The last good answer stands in for the network: no line is missing, but its time is told."""
-        block = self._coverage.block
-        if block is None or not _near(block.as_of, self._taken_at):
-            return None
-        return [], block.as_of
+    def _source(self, earlier: Sequence[Snapshot]) -> tuple[Snapshot, datetime] | None:
+        """The newest snapshot that knows all of the network, and since when that stands."""
+        for snapshot in earlier:
+            for network in snapshot.networks:
+                if network.network != self._slug or not network.known:
+                    continue
+                since = network.carried_from or snapshot.taken_at
+                if _near(since, self._taken_at):
+                    return snapshot, since
+        return None
 
-    def _lacks(self, place: Place) -> bool:
+    def _merged(self, lines: tuple[Line, ...], earlier: Snapshot) -> tuple[Line, ...]:
+        """The lines, with what lacks as it was earlier."""
+        old = [line for line in earlier.lines if line.place.network == self._slug]
+        markets = {(line.place.protocol, line.place.market) for line in old}
+        there = {line.place: line for line in lines}
+        added = [
+            line.carried(earlier.taken_at)
+            for line in old
+            if self._lacks(line.place, markets) and self._is_more(line, there.get(line.place))
+        ]
+        replaced = {line.place for line in added}
+        receipts = {line.receipt.lower() for line in added if line.receipt is not None}
+        return (*(line for line in lines if not self._gives_way(line, replaced, receipts)), *added)
+
+    def _lacks(self, place: Place, markets: set[tuple[str | None, str | None]]) -> bool:
+        """Whether what is there was not answered."""
         if self._all:
             return True
-        if place.protocol is not None:
-            return not self._markets.isdisjoint({(place.protocol, None), (place.protocol, place.market)})
-        return place.asset_id in self._assets
+        if place.protocol is None:
+            return place.asset_id in self._assets
+        # A failure may name a part of its protocol that no position is named after: then any may lack.
+        return any(
+            protocol == place.protocol
+            and (market in {None, place.market} or (protocol, market) not in markets)
+            for protocol, market in self._markets
+        )
+
+    def _is_more(self, line: Line, now: Line | None) -> bool:
+        """Whether what was there earlier is to stand: what is there now may be of some addresses only."""
+        if self._all or now is None:
+            return True
+        return line.place.protocol is None and line.raw_amount > now.raw_amount
+
+    def _gives_way(self, line: Line, replaced: set[Place], receipts: set[str]) -> bool:
+        place = line.place
+        if place.network != self._slug:
+            return False
+        stands_for = place.protocol is None and place.asset_id.rpartition(":")[2].lower() in receipts
+        return self._all or place in replaced or stands_for
 
 
-def _known_since(earlier: Snapshot, slug: Slug) -> datetime | None:
-    """When all of a network in an earlier snapshot was last read; ``None`` if it was not known."""
-    for network in earlier.networks:
-        if network.network == slug:
-            if network.status == "ok":
-                return earlier.taken_at
-            return network.carried_from
-    return None
+class _Prices(IntEnum):
+    """Where the prices of a snapshot are from, the worst of them."""
+
+    FRESH = 0
+    CARRIED = 1
+    LAPSED = 2
 
 
 def _near(moment: datetime, taken_at: datetime) -> bool:
-    return timedelta(0) <= taken_at - moment <= CARRY_FOR
+    return taken_at - moment <= CARRY_FOR
 
 
 def _with_prices(
-    lines: Iterable[Line], earlier: Snapshot | None, taken_at: datetime
-) -> tuple[tuple[Line, ...], str]:
-    """Lines with one price for each asset, and whether prices are ``fresh``, ``carried`` or ``lost``."""
-    lines = tuple(lines)
-    fresh = {line.price_key: line.price for line in lines if line.price and line.read_at is None}
-    old = _old_prices(lines, earlier)
-    outcome = "fresh"
+    lines: Sequence[Line], fresh: Snapshot, earlier: Sequence[Snapshot]
+) -> tuple[tuple[Line, ...], _Prices]:
+    """Lines with one price for each asset: the new one, else the old one while that is good."""
+    new = {line.price_key: line.price for line in fresh.lines if line.price is not None}
+    old = _old_prices(earlier)
+    worst = _Prices.FRESH
     priced: list[Line] = []
     for line in lines:
-        price = fresh.get(line.price_key)
-        if price is None and line.price_key in old:
-            price = old[line.price_key]
-            if not _near(price.as_of, taken_at):
-                price = None
-            outcome = "lost" if price is None or outcome == "lost" else "carried"
-        priced.append(line if line.price == price else replace(line, price=price))
-    return tuple(priced), outcome
+        price, last_price = new.get(line.price_key), None
+        if price is None and (before := old.get(line.price_key)) is not None:
+            age = fresh.taken_at - before.as_of
+            if age <= CARRY_FOR:
+                price, worst = before, max(worst, _Prices.CARRIED)
+            elif age <= LAPSE_FOR:
+                last_price, worst = before, _Prices.LAPSED
+        priced.append(replace(line, price=price, last_price=last_price))
+    return tuple(priced), worst
 
 
-def _old_prices(lines: Iterable[Line], earlier: Snapshot | None) -> Mapping[AssetId, LinePrice]:
-    """The prices that what is held had before."""
-    wanted = {line.price_key for line in lines}
-    before = () if earlier is None else earlier.lines
-    return {line.price_key: line.price for line in before if line.price and line.price_key in wanted}
-
-
-def _held(holding: Holding) -> Line:
-    asset = holding.balance.asset
-    return Line(
-        place=Place(asset.network, asset.asset_id),
-        price_key=asset.price_key,
-        symbol=asset.symbol,
-        raw_amount=holding.balance.raw_amount,
-        amount=holding.balance.amount,
-        price=_price(holding.price),
-    )
-
-
-def _in_position(one: ValuedPosition, side: Side, leg: ValuedLeg) -> Line:
-    position, asset = one.position, leg.leg.asset
-    place = Place(
-        network=position.network,
-        asset_id=asset.asset_id,
-        side=side,
-        kind=position.kind.value,
-        protocol=position.protocol,
-        market=position.market,
-        position_id=position.position_id,
-        owner=position.owner,
-        label=leg.leg.label,
-    )
-    return Line(
-        place=place,
-        price_key=asset.price_key,
-        symbol=asset.symbol,
-        raw_amount=leg.leg.raw_amount,
-        amount=leg.holding.balance.amount,
-        price=_price(leg.holding.price),
-    )
-
-
-def _price(price: Price | None) -> LinePrice | None:
-    return None if price is None else LinePrice(price.amount, price.as_of, price.sources)
-
-
-def _network(coverage: NetworkCoverage) -> ReadNetwork:
-    block = coverage.block
-    missing = len(coverage.failures) + len(coverage.protocol_failures) + len(coverage.collection_failures)
-    return ReadNetwork(
-        network=coverage.network,
-        status=coverage.status,
-        block_number=None if block is None else block.number,
-        block_hash=None if block is None else block.hash,
-        as_of=None if block is None else block.as_of,
-        missing=missing,
-        error=None if coverage.error is None else coverage.error.code,
-    )
-
-
-def _collection(owned: OwnedCollection) -> KeptCollection:
-    holding = owned.holding
-    return KeptCollection(
-        network=holding.collection.network,
-        owner=owned.owner,
-        contract_address=holding.collection.contract_address,
-        name=holding.collection.name,
-        balance=holding.balance,
-        ids=tuple(one.token_id for one in holding.token_ids),
-    )
+def _old_prices(earlier: Sequence[Snapshot]) -> Mapping[AssetId, LinePrice]:
+    """The last price of each asset that was held."""
+    old: dict[AssetId, LinePrice] = {}
+    for snapshot in reversed(earlier):
+        for line in snapshot.lines:
+            price = line.price or line.last_price
+            if price is not None:
+                old[line.price_key] = price
+    return old

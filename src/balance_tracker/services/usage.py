@@ -63,7 +63,7 @@ class UsageBook:
         Args:
             key_id: Whose.
             route: The route's template.
-            units: What it cost.
+            units: What it cost, also where its limit refused more.
             refused: Whether its limit refused it.
             error: Whether it was answered with a status of 500 or more.
         """
@@ -72,12 +72,11 @@ class UsageBook:
         self._rows[at] = replace(
             row,
             requests=row.requests + (not refused),
-            units=row.units + (0 if refused else units),
+            units=row.units + units,
             refused=row.refused + refused,
             errors=row.errors + error,
         )
-        while len(self._rows) > MOST_ROWS:
-            del self._rows[next(iter(self._rows))]
+        self._bound()
 
     async def keep(self) -> None:
         """Keep what was noted; what can't be kept now is kept with the next."""
@@ -95,12 +94,18 @@ class UsageBook:
         for at, row in newer.items():
             older = self._rows.get(at)
             self._rows[at] = row if older is None else _sum(older, row)
+        self._bound()
+
+    def _bound(self) -> None:
+        while len(self._rows) > MOST_ROWS:
+            del self._rows[next(iter(self._rows))]
 
     async def _run(self) -> None:
         while not self._ending.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._ending.wait(), self._every_seconds)
             await self.keep()
+        await self.keep()  # what was noted meanwhile
 
 
 def _sum(one: Usage, other: Usage) -> Usage:

@@ -69,10 +69,12 @@ class MintState:
 
 @dataclass(frozen=True, slots=True)
 class ClockState:
-    """The clock sysvar: the slot and its time in Unix seconds."""
+    """The clock sysvar: the slot and its time, the epoch and the time when it began, in Unix seconds."""
 
     slot: int
     unix_timestamp: int
+    epoch: int
+    epoch_start_timestamp: int
 
 
 def decode_token_account(data: bytes) -> TokenAccountState:
@@ -142,9 +144,9 @@ def decode_clock(data: bytes) -> ClockState:
     if len(data) != 40:
         raise LayoutError(f"The clock has {len(data)} bytes, not 40.")
     reader = Bytes(data, "clock")
-    slot = reader.u64()
-    reader.take(24)
-    return ClockState(slot=slot, unix_timestamp=reader.i64())
+    slot, epoch_start, epoch = reader.u64(), reader.i64(), reader.u64()
+    reader.take(8)
+    return ClockState(slot, reader.i64(), epoch, epoch_start)
 
 
 def _extensions(data: bytes, base_bytes: int, kind: AccountKind) -> dict[int, bytes]:

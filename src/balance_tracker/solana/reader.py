@@ -195,7 +195,7 @@ class SolanaReader:
             for owner, result in zip(owners, results, strict=True)
             if isinstance(result, Reading)
         ]
-        whole = iter(await with_positions(read, sources, self._pool, deadline))
+        whole = iter(await with_positions(self.network, read, sources, self._pool, deadline))
         return [next(whole) if isinstance(result, Reading) else result for result in results]
 
     async def probe(self) -> None:

@@ -28,6 +28,7 @@ LOG = get_logger(__name__)
 
 _WAIT_SECONDS = 10
 _IDLE_MILLISECONDS = 60_000
+_AWAY = frozenset({"lost", "damaged", "refused"})
 _SQLITE_PRAGMAS = (
     f"PRAGMA busy_timeout={_WAIT_SECONDS * 1000}",
     "PRAGMA journal_mode=WAL",
@@ -66,6 +67,7 @@ class Database:
         self._connections = connections
         self._answer_seconds = answer_seconds
         self._engine: AsyncEngine | None = None
+        self._answers: bool | None = None
         self._stack = ExitStack()
         # What a driver raises while it connects is not wrapped by SQLAlchemy.
         self._errors: tuple[type[Exception], ...] = (
@@ -93,6 +95,11 @@ class Database:
         if self._engine is None:
             raise RuntimeError("Database is used outside its 'async with'")
         return self._engine
+
+    @property
+    def answers(self) -> bool | None:
+        """Whether it did when it was last asked; ``None`` before."""
+        return self._answers
 
     @property
     def in_use(self) -> int:
@@ -149,8 +156,10 @@ class Database:
                     yield connection
                 if access == "restructure":
                     await connection.invalidate()
+            self._answers = True
         except self._errors as error:
             METRICS.storage.observe_error(reason_of(error))
+            self._answers = reason_of(error) not in _AWAY
             # The statement without its values; the driver's own text would hold some of them.
             LOG.debug("database_failed", reason=reason_of(error), statement=getattr(error, "statement", None))
             raise translated(error) from None

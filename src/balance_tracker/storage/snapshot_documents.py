@@ -58,8 +58,9 @@ def networks_in(document: dict[str, Any]) -> tuple[ReadNetwork, ...]:
             missing=missing,
             carried_from=_time(carried),
             error=error,
+            known=known,
         )
-        for network, status, number, block_hash, as_of, missing, carried, error in document["networks"]
+        for network, status, number, block_hash, as_of, missing, carried, error, known in document["networks"]
     )
 
 
@@ -87,10 +88,16 @@ def _line(line: Line, prices: dict[LinePrice, int]) -> list[Any]:
         line.symbol,
         str(line.raw_amount),
         None if line.amount is None else plain(line.amount),
-        None if line.price is None else prices.setdefault(line.price, len(prices)),
+        _index(line.price, prices),
         _text(line.read_at),
+        line.receipt,
+        _index(line.last_price, prices),
         *_where(place),
     ]
+
+
+def _index(price: LinePrice | None, prices: dict[LinePrice, int]) -> int | None:
+    return None if price is None else prices.setdefault(price, len(prices))
 
 
 def _where(place: Place) -> Sequence[Any]:
@@ -109,7 +116,7 @@ def _where(place: Place) -> Sequence[Any]:
 
 
 def _read_line(line: Sequence[Any], prices: Sequence[LinePrice]) -> Line:
-    network, asset_id, price_key, symbol, raw_amount, amount, price, read_at, *where = line
+    network, asset_id, price_key, symbol, raw_amount, amount, price, read_at, receipt, last, *where = line
     place = Place(Slug(network), AssetId(asset_id))
     if where:
         side, *rest = where
@@ -122,6 +129,8 @@ def _read_line(line: Sequence[Any], prices: Sequence[LinePrice]) -> Line:
         amount=None if amount is None else Decimal(amount),
         price=None if price is None else prices[price],
         read_at=_time(read_at),
+        receipt=receipt,
+        last_price=None if last is None else prices[last],
     )
 
 
@@ -135,6 +144,7 @@ def _network(one: ReadNetwork) -> list[Any]:
         one.missing,
         _text(one.carried_from),
         one.error,
+        one.known,
     ]
 
 

@@ -4,13 +4,13 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, RowMapping, Select, and_, delete, func, select, tuple_
+from sqlalchemy import ColumnElement, Row, RowMapping, Select, and_, case, delete, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from balance_tracker.core.kept import Owner
 from balance_tracker.core.snapshots import Snapshot, SnapshotHead, SnapshotState
-from balance_tracker.ports.snapshots import SnapshotFilter
+from balance_tracker.ports.snapshots import Extent, HeadPlace, SnapshotFilter
 from balance_tracker.storage.database import Database
 from balance_tracker.storage.snapshot_documents import (
     addresses_in,
@@ -34,6 +34,7 @@ _HEAD = [
         "state",
         "total_value",
         "known_value",
+        "unpriced",
     )
 ]
 _MOST_IDS = 500
@@ -72,24 +73,35 @@ class SqlSnapshotStore:
 
     async def last(self, which: SnapshotFilter) -> Snapshot | None:
         """The newest that fits."""
-        question = select(SNAPSHOTS).where(_fits(which)).order_by(SNAPSHOTS.c.taken_at.desc()).limit(1)
+        newest = (SNAPSHOTS.c.taken_at.desc(), SNAPSHOTS.c.id.desc())
+        question = select(SNAPSHOTS).where(_fits(which)).order_by(*newest).limit(1)
         async with self._database.reading() as connection:
             return await _first(connection, question)
 
-    async def heads(self, which: SnapshotFilter, limit: int, before: str | None) -> Sequence[SnapshotHead]:
-        """Those that fit, the newest first."""
-        at = tuple_(SNAPSHOTS.c.taken_at, SNAPSHOTS.c.id)
+    async def heads(
+        self, which: SnapshotFilter, limit: int, before: HeadPlace | None
+    ) -> Sequence[SnapshotHead]:
+        """Those that fit, the newest first, older than that place."""
         question = select(*_HEAD).where(_fits(which)).limit(limit)
         question = question.order_by(SNAPSHOTS.c.taken_at.desc(), SNAPSHOTS.c.id.desc())
         if before is not None:
-            last = select(SNAPSHOTS.c.taken_at, SNAPSHOTS.c.id).where(SNAPSHOTS.c.id == before)
-            question = question.where(at < last.scalar_subquery())
+            taken_at, snapshot_id = before
+            at = SNAPSHOTS.c.taken_at
+            question = question.where(at <= taken_at, or_(at < taken_at, SNAPSHOTS.c.id < snapshot_id))
         async with self._database.reading() as connection:
             return [_head(row) for row in await connection.execute(question)]
 
+    async def extent(self, which: SnapshotFilter) -> Extent | None:
+        """How many fit, and from when to when; ``None`` where none does."""
+        at = SNAPSHOTS.c.taken_at
+        question = select(func.count(), func.min(at), func.max(at)).where(_fits(which))
+        async with self._database.reading() as connection:
+            count, first, last = (await connection.execute(question)).one()
+        return Extent(count, first, last) if count else None
+
     async def series(self, which: SnapshotFilter, every: timedelta | None) -> Sequence[SnapshotHead]:
-        """Those that fit, the oldest first; of each span of time only the last."""
-        question = _series(which, every, is_sqlite=self._database.is_sqlite)
+        """Those that fit, the oldest first; of each span of time the last that is known."""
+        question = series_of(which, every, is_sqlite=self._database.is_sqlite)
         async with self._database.reading() as connection:
             return [_head(row) for row in await connection.execute(question)]
 
@@ -112,8 +124,8 @@ class SqlSnapshotStore:
         return gone.rowcount > 0
 
 
-def _series(which: SnapshotFilter, every: timedelta | None, *, is_sqlite: bool) -> Select[Any]:
-    """The heads in order; where a span is given, the database picks the last of each."""
+def series_of(which: SnapshotFilter, every: timedelta | None, *, is_sqlite: bool) -> Select[Any]:
+    """The question for the heads in order; where a span is given, the database picks one of each."""
     order = (SNAPSHOTS.c.taken_at, SNAPSHOTS.c.id)
     if every is None:
         return select(*_HEAD).where(_fits(which)).order_by(*order)
@@ -121,12 +133,13 @@ def _series(which: SnapshotFilter, every: timedelta | None, *, is_sqlite: bool) 
         bucket: ColumnElement[Any] = SNAPSHOTS.c.taken_at.op("/")(every // timedelta(microseconds=1))
     else:
         bucket = func.floor(func.extract("epoch", SNAPSHOTS.c.taken_at) / every.total_seconds())
+    is_known = case((SNAPSHOTS.c.state == SnapshotState.INCOMPLETE.value, 0), else_=1)
     place = func.row_number().over(
-        partition_by=bucket, order_by=(SNAPSHOTS.c.taken_at.desc(), SNAPSHOTS.c.id.desc())
+        partition_by=bucket, order_by=(is_known.desc(), SNAPSHOTS.c.taken_at.desc(), SNAPSHOTS.c.id.desc())
     )
-    ranked = select(*_HEAD, place.label("place")).where(_fits(which)).subquery()
-    columns = [ranked.c[column.name] for column in _HEAD]
-    return select(*columns).where(ranked.c.place == 1).order_by(ranked.c.taken_at, ranked.c.id)
+    ranked = select(SNAPSHOTS.c.id, place.label("place")).where(_fits(which)).subquery()
+    chosen = select(ranked.c.id).where(ranked.c.place == 1)
+    return select(*_HEAD).where(SNAPSHOTS.c.id.in_(chosen)).order_by(*order)
 
 
 def _mine(owners: Collection[Owner] | None, condition: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -138,6 +151,7 @@ def _fits(which: SnapshotFilter) -> ColumnElement[bool]:
     conditions = [
         None if which.owners is None else SNAPSHOTS.c.owner.in_(list(which.owners)),
         None if which.subject is None else SNAPSHOTS.c.subject == which.subject,
+        None if which.states is None else SNAPSHOTS.c.state.in_([state.value for state in which.states]),
         None if which.currency is None else SNAPSHOTS.c.currency == which.currency,
         None if which.start is None else taken_at >= which.start,
         None if which.end is None else taken_at <= which.end,
@@ -163,6 +177,7 @@ def _row(snapshot: Snapshot, unique_key: str | None) -> dict[str, Any]:
         "state": snapshot.state.value,
         "total_value": snapshot.total_value,
         "known_value": snapshot.known_value,
+        "unpriced": snapshot.unpriced,
         "document": document_of(snapshot),
         "unique_key": unique_key,
     }
@@ -198,4 +213,5 @@ def _head(row: Row[Any]) -> SnapshotHead:
         state=SnapshotState(row.state),
         total_value=row.total_value,
         known_value=row.known_value,
+        unpriced=row.unpriced,
     )

@@ -128,9 +128,11 @@ SNAPSHOTS = Table(
     Column("state", String(12), nullable=False),
     Column("total_value", Money),
     Column("known_value", Money),
+    Column("unpriced", Integer, nullable=False),
     Column("document", Document, nullable=False),
     Column("unique_key", String(120), unique=True),
-    Index("ix_snapshots_owner_subject_taken_at", "owner", "subject", "taken_at", "id"),
+    Index("ix_snapshots_subject_owner_taken_at", "subject", "owner", "taken_at", "id", "state"),
+    Index("ix_snapshots_owner_taken_at", "owner", "taken_at", "id"),
     Index("ix_snapshots_taken_at", "taken_at"),
 )
 """``subject`` is the address, or ``wallet:…``; ``state`` is ``complete``, ``estimated`` or ``incomplete``."""
@@ -172,6 +174,5 @@ LEADERS = Table(
     Column("task", String(40), primary_key=True),
     Column("holder", String(40), nullable=False),
     Column("until", UtcTime, nullable=False),
-    Column("ran_at", UtcTime),
 )
 """Which process does what only one may do at a time (scheduling, cleaning up)."""

@@ -117,7 +117,8 @@ class Metrics:
         )
         self._cache_lookups = self._counter(
             "tracker_cache_lookups_total",
-            "Cache look-ups: hit, miss, shared (waited for another's load), stale (last good answer).",
+            "Cache look-ups: hit, miss, shared (waited for another's load), stale (last good answer); "
+            "a cache that ends in _redis is the level that processes share.",
             "cache",
             "outcome",
         )

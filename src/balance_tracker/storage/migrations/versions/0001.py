@@ -81,7 +81,6 @@ def upgrade() -> None:
         sa.Column("task", sa.String(length=40), nullable=False),
         sa.Column("holder", sa.String(length=40), nullable=False),
         sa.Column("until", balance_tracker.storage.columns.UtcTime(timezone=True), nullable=False),
-        sa.Column("ran_at", balance_tracker.storage.columns.UtcTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("task", name=op.f("pk_leaders")),
     )
     op.create_table(
@@ -96,14 +95,18 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=12), nullable=False),
         sa.Column("total_value", balance_tracker.storage.columns.Money(), nullable=True),
         sa.Column("known_value", balance_tracker.storage.columns.Money(), nullable=True),
+        sa.Column("unpriced", sa.Integer(), nullable=False),
         sa.Column("document", balance_tracker.storage.columns.Document(), nullable=False),
         sa.Column("unique_key", sa.String(length=120), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_snapshots")),
         sa.UniqueConstraint("unique_key", name=op.f("uq_snapshots_unique_key")),
     )
     with op.batch_alter_table("snapshots", schema=None) as batch_op:
+        batch_op.create_index("ix_snapshots_owner_taken_at", ["owner", "taken_at", "id"], unique=False)
         batch_op.create_index(
-            "ix_snapshots_owner_subject_taken_at", ["owner", "subject", "taken_at", "id"], unique=False
+            "ix_snapshots_subject_owner_taken_at",
+            ["subject", "owner", "taken_at", "id", "state"],
+            unique=False,
         )
         batch_op.create_index("ix_snapshots_taken_at", ["taken_at"], unique=False)
 
@@ -195,7 +198,8 @@ def downgrade() -> None:
     op.drop_table("wallets")
     with op.batch_alter_table("snapshots", schema=None) as batch_op:
         batch_op.drop_index("ix_snapshots_taken_at")
-        batch_op.drop_index("ix_snapshots_owner_subject_taken_at")
+        batch_op.drop_index("ix_snapshots_subject_owner_taken_at")
+        batch_op.drop_index("ix_snapshots_owner_taken_at")
 
     op.drop_table("snapshots")
     op.drop_table("leaders")
