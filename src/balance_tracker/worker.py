@@ -8,12 +8,12 @@ import asyncio
 import sys
 import threading
 from collections.abc import Coroutine
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError
 from contextlib import AsyncExitStack
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_init, worker_shutdown, worker_shutting_down
+from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
 
 from balance_tracker.bootstrap import load_settings, running
 from balance_tracker.bootstrap.service import Service
@@ -39,7 +39,7 @@ class Engine:
         self._thread = threading.Thread(target=self._loop.run_forever, name="service", daemon=True)
         self._stack = AsyncExitStack()
         self._service: Service | None = None
-        self._jobs: set[Future[Any]] = set()
+        self._jobs: set[asyncio.Task[Any]] = set()
 
     def start(self) -> None:
         """Open the service; raises what opening it raises."""
@@ -48,22 +48,21 @@ class Engine:
 
     def stop(self) -> None:
         """Give back what is under way, and close the service."""
-        for job in list(self._jobs):
-            job.cancel()
+        self._call(self._give_back())
         self._call(self._stack.aclose())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(GRACE_SECONDS)
 
     def stop_soon(self) -> None:
         """Give back what is still under way after the grace."""
-        timer = threading.Timer(GRACE_SECONDS, lambda: [job.cancel() for job in list(self._jobs)])
+        timer = threading.Timer(GRACE_SECONDS, lambda: self._call(self._give_back()))
         timer.daemon = True
         timer.start()
 
     def do_job(self, job_id: str) -> None:
         """Do a job, unless it is done already or another worker has it."""
         try:
-            self._call(self._opened.working.doer.do_next(job_id), job=True)
+            self._call(self._do(self._opened.working.doer.do_next(job_id)))
         except CancelledError:
             _log.info("job_given_back", job_id=job_id)
         except StorageError as error:
@@ -91,15 +90,21 @@ class Engine:
         await working.ticker.once()
         await working.queue.wake(await working.store.due(SWEEP_AT_ONCE))
 
-    def _call[T](self, work: Coroutine[Any, Any, T], *, job: bool = False) -> T:
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        if not job:
-            return future.result()
-        self._jobs.add(future)
-        try:
-            return future.result()
-        finally:
-            self._jobs.discard(future)
+    async def _do(self, work: Coroutine[Any, Any, bool]) -> None:
+        job = asyncio.create_task(work)
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
+        await job
+
+    async def _give_back(self) -> None:
+        """End what is under way, and wait until the database says that another may do it."""
+        jobs = list(self._jobs)
+        for job in jobs:
+            job.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+
+    def _call[T](self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
 
 def make_worker(settings: Settings) -> Celery:
@@ -126,6 +131,7 @@ def make_worker(settings: Settings) -> Celery:
     app.task(name=SWEEP)(sweep)
     # Weak references would be gone with this function.
     worker_init.connect(lambda **_: engine.start(), weak=False)
+    worker_ready.connect(lambda **_: _log.info("worker_ready"), weak=False)
     worker_shutting_down.connect(lambda **_: engine.stop_soon(), weak=False)
     worker_shutdown.connect(lambda **_: engine.stop(), weak=False)
     return app
@@ -150,9 +156,9 @@ def run_worker(concurrency: int) -> None:
 def run_beat() -> None:
     """Name due jobs to the workers every few seconds, until told to stop."""
     settings = _ready()
-    schedule = settings.data_dir / "beat-schedule"
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    make_worker(settings).start(["beat", f"--schedule={schedule}", "--pidfile=", "--loglevel=WARNING"])
+    # It keeps nothing: what is due stands in the database, and several of it do no harm.
+    app = make_worker(settings)
+    app.start(["beat", "--scheduler=celery.beat:Scheduler", "--pidfile=", "--loglevel=WARNING"])
 
 
 def _ready() -> Settings:

@@ -2,13 +2,16 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import httpx2
 import pytest
 from fastapi.testclient import TestClient
 from tests.fakes.readers import ALICE, BASE, USDC, ScriptedReader, refused
 from tests.fakes.tracker import ScriptedTracker, opened, three_networks
+from tools.error_codes import CODES
 
 from balance_tracker import __version__
 from balance_tracker.api import schemas
@@ -194,32 +197,137 @@ def test_the_documents_come_without_any_other_host() -> None:
         assert "script-src 'self'" in page.headers["content-security-policy"]
 
 
-def test_the_specification_describes_every_route_with_examples_and_problems() -> None:
+SPECIFIED = {
+    "/balances": {"get"},
+    "/defi": {"get"},
+    "/nfts": {"get"},
+    "/portfolio": {"get"},
+    "/prices": {"get"},
+    "/prices/history": {"get"},
+    "/snapshots": {"get", "post"},
+    "/snapshots/series": {"get"},
+    "/snapshots/compare": {"get"},
+    "/snapshots/{snapshot_id}": {"get", "delete"},
+    "/performance": {"get"},
+    "/wallets": {"get", "post"},
+    "/wallets/{wallet_id}": {"get", "patch", "delete"},
+    "/batch": {"get", "post"},
+    "/batch/{batch_id}": {"get", "delete"},
+    "/batch/{batch_id}/results": {"get"},
+    "/keys": {"get", "post"},
+    "/keys/{key_id}": {"get", "patch", "delete"},
+    "/keys/{key_id}/rotate": {"post"},
+    "/keys/{key_id}/usage": {"get"},
+    "/networks": {"get"},
+    "/networks/{slug}": {"get"},
+    "/tokens": {"get"},
+    "/health": {"get"},
+    "/ready": {"get"},
+    "/version": {"get"},
+    "/metrics": {"get"},
+}
+OPEN_ROUTES = {"/health", "/ready"}
+
+
+def specification() -> dict[str, Any]:
     with client() as api:
-        document = api.get("/openapi.json").json()
-    assert set(document["paths"]) == {
-        "/balances",
-        "/defi",
-        "/nfts",
-        "/portfolio",
-        "/prices",
-        "/prices/history",
-        "/networks",
-        "/networks/{slug}",
-        "/tokens",
-        "/health",
-        "/ready",
-        "/version",
-        "/metrics",
-    }
+        document: dict[str, Any] = api.get("/openapi.json").json()
+    return document
+
+
+def test_the_specification_describes_every_route_with_examples_and_problems() -> None:
+    document = specification()
+    assert {path: set(operations) for path, operations in document["paths"].items()} == SPECIFIED
     parameters = {entry["name"] for entry in document["paths"]["/balances"]["get"]["parameters"]}
     assert parameters == {"address", "networks", "tokens", "currency", "at", "spam", "min_value"}
+    tags = {tag["name"] for tag in document["tags"]}
     for path, operations in document["paths"].items():
-        operation = operations["get"]
-        assert operation["summary"], path
-        assert "422" not in operation["responses"]
-        assert "application/problem+json" in operation["responses"]["400"]["content"]
-        assert all(entry["description"] for entry in operation.get("parameters", []))
+        for method, operation in operations.items():
+            assert operation["summary"], path
+            assert set(operation["tags"]) <= tags, path
+            assert ("422" in operation["responses"]) == ("requestBody" in operation), (method, path)
+            assert "application/problem+json" in operation["responses"]["400"]["content"]
+            assert all(entry["description"] for entry in operation.get("parameters", []))
     assert "Problem" in document["components"]["schemas"]
     assert "HTTPValidationError" not in document["components"]["schemas"]
-    assert document["paths"]["/balances"]["get"]["responses"]["200"]["content"]["application/json"]["example"]
+
+
+def test_the_specification_has_an_example_of_every_good_answer_and_every_problem() -> None:
+    for path, operations in specification()["paths"].items():
+        for method, operation in operations.items():
+            for status, answer in operation["responses"].items():
+                for kind, content in answer.get("content", {}).items():
+                    if kind in {"application/json", "application/problem+json"} and path not in SMALL:
+                        assert "example" in content, (method, path, status)
+                if int(status) >= 400:
+                    example = answer["content"]["application/problem+json"]["example"]
+                    assert example["status"] == int(status)
+                    assert example["code"] in CODES, example["code"]
+
+
+SMALL = {"/health", "/ready", "/version", "/metrics"}
+"""What they answer needs no example."""
+
+
+def test_the_specification_says_what_the_guard_answers() -> None:
+    document = specification()
+    assert set(document["components"]["securitySchemes"]) == {"ApiKeyHeader", "Bearer"}
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            answers = operation["responses"]
+            if path in OPEN_ROUTES:
+                assert "security" not in operation
+                assert not {"401", "429"} & set(answers)
+                continue
+            optional = {} in operation["security"]
+            assert optional != path.startswith("/keys")
+            assert {"ApiKeyHeader": []} in operation["security"]
+            assert "WWW-Authenticate" in answers["401"]["headers"]
+            assert "Retry-After" in answers["429"]["headers"]
+            limited = [name for name in answers["429"]["headers"] if name.startswith("RateLimit-")]
+            assert len(limited) == (0 if path in SMALL else 4)
+
+
+async def _parts(size: int, count: int) -> AsyncIterator[bytes]:
+    for _ in range(count):
+        yield b" " * size
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kilobytes", "expected"),
+    [
+        ("POST", "/wallets", 64, 422),
+        ("POST", "/wallets", 65, 413),
+        ("PATCH", "/wallets/wal_x", 65, 413),
+        ("POST", "/snapshots", 100, 413),
+        ("POST", "/batch", 4096, 422),
+        ("POST", "/batch", 4097, 413),
+        ("POST", "/batch/", 65, 404),
+        ("DELETE", "/wallets/wal_x", 65, 404),
+    ],
+)
+async def test_a_body_is_bounded_also_where_it_does_not_say_how_long_it_is(
+    method: str, path: str, kilobytes: int, expected: int
+) -> None:
+    app = create_app(open_tracker=lambda: opened(ScriptedTracker(three_networks())))
+    transport = httpx2.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=transport, base_url="http://test") as api,
+    ):
+        answer = await api.request(
+            method, path, content=_parts(1024, kilobytes), headers={"content-type": "application/json"}
+        )
+    assert answer.status_code == expected
+    if expected == 413:
+        assert answer.json()["code"] == "body_too_large"
+        assert len(answer.headers["x-request-id"]) == 32
+
+
+@pytest.mark.parametrize(("path", "most"), [("/wallets", 65_536), ("/batch", 4 * 2**20)])
+def test_a_body_that_says_it_is_too_long_is_not_read(path: str, most: int) -> None:
+    with client() as api:
+        fits = api.post(path, content=b"{}", headers={"content-length": str(most)})
+        answer = api.post(path, content=b"{}", headers={"content-length": str(most + 1)})
+    assert fits.status_code == 422
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")

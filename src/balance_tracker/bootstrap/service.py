@@ -69,8 +69,7 @@ class Service:
             self.working = Working(self.settings, self.database)
             self.batches = batching(self.tracker, self.database, self.working.queue.wake)
             self.working.take_up(self.snapshots, self.batches)
-            if self._does_jobs:
-                await self.working.start(stack)
+            await self.working.start(stack, does_jobs=self._does_jobs)
             self._stack = stack.pop_all()
         return self
 

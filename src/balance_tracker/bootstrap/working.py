@@ -6,9 +6,10 @@ A new kind of job is one entry of :func:`works_of`, something periodic one of :f
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 
+from balance_tracker.core.errors import StorageError
 from balance_tracker.jobs.celery_queue import CeleryQueue, celery_app
 from balance_tracker.jobs.runner import JobDoer, JobRunner, Work
-from balance_tracker.jobs.ticking import Tick, Ticker
+from balance_tracker.jobs.ticking import Everybody, Tick, Ticker
 from balance_tracker.ports.keeping import JobQueue
 from balance_tracker.services.batches import BatchService
 from balance_tracker.services.cleaning import Cleaning, Keep
@@ -25,8 +26,9 @@ from balance_tracker.telemetry.redact import protect
 
 BATCH_LIMIT_SECONDS = 3600.0
 SNAPSHOT_LIMIT_SECONDS = 120.0
-SCHEDULE_SECONDS = 15.0
+SCHEDULE_SECONDS = 5.0
 COUNT_SECONDS = 15.0
+ABANDONED_SECONDS = 15.0
 CLEAN_SECONDS = 3600.0
 
 
@@ -47,16 +49,18 @@ class Working:
     def __init__(self, settings: Settings, database: Database) -> None:
         self.store = SqlJobStore(database)
         self._work: dict[str, Work] = {}
-        self.doer = JobDoer(self.store, self._work)
+        self.doer = JobDoer(self.store, self._work, lease_seconds=settings.job_lease_seconds)
         self._runner = JobRunner(self.doer)
         self._leaders = SqlLeaders(database)
         keep = Keep(settings.keep_jobs_days, settings.keep_usage_days, settings.keep_snapshots_days)
         self._cleaning = Cleaning(SqlKeptStore(database), keep)
+        self._celery: CeleryQueue | None = None
         self.queue: JobQueue = self._runner
         self.ticker = Ticker(self._leaders, ())
         if settings.celery_broker_url is not None:
             protect([settings.celery_broker_url])
-            self.queue = CeleryQueue(celery_app(settings.celery_broker_url))
+            self._celery = CeleryQueue(celery_app(settings.celery_broker_url))
+            self.queue = self._celery
 
     @property
     def in_process(self) -> bool:
@@ -66,13 +70,35 @@ class Working:
     def take_up(self, snapshots: SnapshotService, batches: BatchService) -> None:
         """Learn how jobs are done."""
         self._work.update(works_of(snapshots, batches))
-        self.ticker = Ticker(self._leaders, ticks_of(snapshots, self.queue, self.store, self._cleaning))
+        self.ticker = Ticker(self._leaders, ticks_of(snapshots, batches, self.queue, self._cleaning))
 
-    async def start(self, stack: AsyncExitStack) -> None:
-        """Do jobs in this process, where no worker does."""
+    async def start(self, stack: AsyncExitStack, *, does_jobs: bool) -> None:
+        """Do jobs in this process, where no worker does, and show how many wait.
+
+        Every process that shows metrics counts for itself: none shows what it knew when it was
+        the one that ticks.
+
+        Args:
+            stack: Ends it.
+            does_jobs: Whether this process serves; a worker of Celery is told what to do.
+        """
+        if self._celery is not None:
+            stack.push_async_callback(self._celery.close)
+        if not does_jobs:
+            return
+        await stack.enter_async_context(Ticker(Everybody(), [self._counting()]))
         if self.in_process:
             await stack.enter_async_context(self._runner)
             await stack.enter_async_context(self.ticker)
+
+    def _counting(self) -> Tick:
+        async def count() -> None:
+            try:
+                JOB_METRICS.show_waiting(await self.store.counts(), await self.store.oldest_due_seconds())
+            except StorageError:
+                JOB_METRICS.show_unknown()
+
+        return Tick("count_jobs", COUNT_SECONDS, count)
 
 
 def works_of(snapshots: SnapshotService, batches: BatchService) -> Mapping[str, Work]:
@@ -84,18 +110,15 @@ def works_of(snapshots: SnapshotService, batches: BatchService) -> Mapping[str, 
 
 
 def ticks_of(
-    snapshots: SnapshotService, queue: JobQueue, store: SqlJobStore, cleaning: Cleaning
+    snapshots: SnapshotService, batches: BatchService, queue: JobQueue, cleaning: Cleaning
 ) -> Sequence[Tick]:
     """What one process does again and again."""
 
     async def schedule() -> None:
         await snapshots.schedule(queue.wake)
 
-    async def count() -> None:
-        JOB_METRICS.show_waiting(await store.counts(), await store.oldest_due_seconds())
-
     return (
         Tick("schedule_snapshots", SCHEDULE_SECONDS, schedule),
-        Tick("count_jobs", COUNT_SECONDS, count),
+        Tick("end_abandoned_batches", ABANDONED_SECONDS, batches.end_abandoned),
         Tick("clean_up", CLEAN_SECONDS, cleaning.clean),
     )

@@ -9,7 +9,7 @@ from balance_tracker.bootstrap import listed_tokens, load_settings, tracked_netw
 from balance_tracker.bootstrap.databases import check_database
 from balance_tracker.cli.exits import ALL_ANSWERED, WRONG_USE, say
 from balance_tracker.settings import Settings
-from balance_tracker.telemetry.logging import configure
+from balance_tracker.telemetry.logging import configure, get_logger
 
 APP = "balance_tracker.api.app:create_app"
 SERVER_OPTIONS: dict[str, Any] = {
@@ -34,7 +34,7 @@ def run(host: str, port: int, workers: int) -> int:
     configure(settings.log_format, settings.log_level)
     asyncio.run(_check(settings))
     if workers > 1 and settings.redis_url is None:
-        say(f"Note: without REDIS_URL each of the {workers} workers counts rate limits by itself.")
+        get_logger(__name__).warning("limits_counted_by_each_worker", workers=workers, missing="REDIS_URL")
     try:
         uvicorn.run(APP, host=host, port=port, workers=workers, **SERVER_OPTIONS)
     except SystemExit as stopped:

@@ -18,6 +18,8 @@ from balance_tracker.core.portfolio import Portfolio
 from balance_tracker.core.whole import OwnedCollection, Positions, ValuedLeg, ValuedPosition, WholePortfolio
 from balance_tracker.services.whole_valuing import IN_POSITION
 
+_LONGEST_MARKET = 20
+_LONGEST_SYMBOL = 16
 _MOST_IDS = 6
 _VERY_HEALTHY = 1_000
 _SIDE_STYLES = {"borrowed": "red", "claimable": "green"}
@@ -87,35 +89,43 @@ def _names(answer: Positions) -> dict[Address, str]:
 
 
 def _positions_table(positions: Sequence[ValuedPosition], currency: str, *, priced: bool) -> Table:
+    """Each position has a line of its own, over the lines of its sides: names are long, terminals narrow."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for title, right in (("Protocol", False), ("Market", False), ("Side", False), ("Asset", False)):
-        table.add_column(title, justify="right" if right else "left", no_wrap=True, max_width=24)
+    table.add_column("Position", no_wrap=True)
     table.add_column("Amount", justify="right", no_wrap=True, overflow="fold")
     if priced:
         table.add_column(f"Value {currency.upper()}", justify="right", no_wrap=True, overflow="fold")
-    table.add_column("Note", style="yellow", overflow="fold")
+    table.add_column("Note", style="yellow", overflow="fold", min_width=14)
     for one in positions:
+        table.add_row(_where(one), *([""] * (1 + priced)), Text(_state(one)))
         sides = list(_sides(one))
         for place, (side, leg) in enumerate(sides):
             table.add_row(
-                *_where(one, first=place == 0),
-                Text(side, style=_SIDE_STYLES.get(side, "")),
-                Text(one_line(leg.leg.asset.symbol) or "?"),
+                _what(side, leg),
                 Text(_amount(leg)),
                 *((Text(_value(leg.holding.value, currency)),) if priced else ()),
-                Text(_note(one, leg, first=place == 0)),
+                Text(_note(leg)),
                 end_section=place == len(sides) - 1,
             )
     return table
 
 
-def _where(one: ValuedPosition, *, first: bool) -> tuple[Text, Text]:
-    if not first:
-        return Text(""), Text("")
+def _where(one: ValuedPosition) -> Text:
+    """Its market, or where that says nothing more its protocol, and its network."""
     position = one.position
-    protocol = Text(position.protocol, style="bold cyan")
-    protocol.append(f" {position.network}", style="not bold dim")
-    return protocol, Text(one_line(position.market))
+    name = one_line(position.market) or position.protocol
+    text = Text(
+        name if len(name) <= _LONGEST_MARKET else f"{name[: _LONGEST_MARKET - 1]}…", style="bold cyan"
+    )
+    text.append(f" {position.network}", style="not bold dim")
+    return text
+
+
+def _what(side: str, leg: ValuedLeg) -> Text:
+    """A side and its asset."""
+    text = Text(f"  {side:<10}", style=_SIDE_STYLES.get(side, ""))
+    symbol = one_line(leg.leg.asset.symbol) or "?"
+    return text.append(symbol[:_LONGEST_SYMBOL], style="default")
 
 
 def _sides(one: ValuedPosition) -> Iterator[tuple[str, ValuedLeg]]:
@@ -133,12 +143,19 @@ def _value(value: Decimal | None, currency: str) -> str:
     return "-" if value is None else readable_value(value, currency)
 
 
-def _note(one: ValuedPosition, leg: ValuedLeg, *, first: bool) -> str:
+def _state(one: ValuedPosition) -> str:
+    """What is to be known of the position as a whole."""
     notes = []
-    if first and one.position.health_factor is not None:
+    if one.position.health_factor is not None:
         notes.append(f"health {readable_health(one.position.health_factor)}")
-    if first and (in_range := dict(one.position.details).get("in_range")) is not None:
+    if (in_range := dict(one.position.details).get("in_range")) is not None:
         notes.append("in range" if in_range == "true" else "out of range")
+    return ", ".join(notes)
+
+
+def _note(leg: ValuedLeg) -> str:
+    """What is to be known of one side."""
+    notes = []
     if leg.leg.collateral is False:
         notes.append("no collateral")
     if leg.leg.label:

@@ -237,7 +237,8 @@ def _came_into_view(before: Snapshot, after: Snapshot) -> tuple[Flow, ...]:
     """What lies on networks that were asked at one end only, at that end's prices."""
     flows: list[Flow] = []
     for snapshot, other, sign in ((before, after, -_ONE), (after, before, _ONE)):
-        lines = [line for line in snapshot.lines if line.place.network not in other.known_networks]
+        known = other.known_networks
+        lines = [line for line in snapshot.lines if line.place.network not in known]
         for asset in dict.fromkeys(line.price_key for line in lines):
             own = [line for line in lines if line.price_key == asset and line.value is not None]
             if own:

@@ -1,15 +1,16 @@
 """Celery: tells workers on other machines that jobs are due. What is due stands in the database.
 
 A message only names a job. Losing one, or getting it twice, changes nothing: whoever gets it asks
-the database for the job, and beat names what is due again every few seconds.
+the database for the job, and beat has what is due named again every few seconds.
 """
 
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from celery import Celery
-from kombu.exceptions import KombuError
+from kombu import Connection
 
 from balance_tracker.telemetry.job_metrics import JOB_METRICS
 from balance_tracker.telemetry.logging import get_logger
@@ -21,7 +22,10 @@ QUEUE = "balance-tracker"
 SWEEP_SECONDS = 5.0
 CONNECT_SECONDS = 2.0
 QUIET_SECONDS = 10.0
-"""After the broker did not answer, it is not asked for so long: requests don't wait for it."""
+"""After the broker did not answer, it is not asked for so long."""
+
+MOST_WAITING = 1000
+"""Messages that wait for a worker: where there are so many, naming more jobs would bring none forward."""
 
 _log = get_logger(__name__)
 
@@ -49,6 +53,7 @@ def celery_app(broker_url: str) -> Celery:
         worker_enable_remote_control=False,
         broker_connection_timeout=CONNECT_SECONDS,
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # however long it is away, they wait for it
         broker_transport_options={
             "visibility_timeout": 3600,
             "socket_timeout": CONNECT_SECONDS,
@@ -64,25 +69,51 @@ def celery_app(broker_url: str) -> Celery:
 
 
 class CeleryQueue:
-    """Implements :class:`balance_tracker.ports.keeping.JobQueue`."""
+    """Implements :class:`balance_tracker.ports.keeping.JobQueue`; nobody waits for the broker."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
         self._quiet_until = 0.0
+        self._unsent: dict[str, None] = {}
+        self._sending: asyncio.Task[None] | None = None
 
     async def wake(self, job_ids: Sequence[str]) -> None:
-        """Name jobs to the workers; a broker that is away is told of by a line, and beat names them again."""
+        """Have jobs named to the workers soon; where the broker is away, a sweep names them again."""
         if not job_ids or time.monotonic() < self._quiet_until:
             return
-        try:
-            await asyncio.to_thread(self._send, list(job_ids))
-        except (OSError, KombuError) as error:
-            self._quiet_until = time.monotonic() + QUIET_SECONDS
-            JOB_METRICS.observe_lost_message(len(job_ids))
-            _log.warning("jobs_not_sent", jobs=len(job_ids), reason=redact_text(type(error).__name__))
+        self._unsent.update(dict.fromkeys(job_ids[: MOST_WAITING - len(self._unsent)]))
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.create_task(self._send_all(), name="jobs to workers")
+
+    async def close(self) -> None:
+        """Wait for what is being sent, but not long."""
+        if self._sending is not None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._sending, CONNECT_SECONDS)
+
+    async def _send_all(self) -> None:
+        while self._unsent:
+            job_ids, self._unsent = list(self._unsent), {}
+            try:
+                await asyncio.to_thread(self._send, job_ids)
+            except Exception as error:  # noqa: BLE001 - the edge to the broker, whose client raises many kinds
+                self._unsent.clear()
+                self._quiet_until = time.monotonic() + QUIET_SECONDS
+                JOB_METRICS.observe_lost_message(len(job_ids))
+                _log.warning("jobs_not_sent", jobs=len(job_ids), reason=redact_text(type(error).__name__))
 
     def _send(self, job_ids: Sequence[str]) -> None:
         with self._app.connection_for_write() as connection:
-            connection.ensure_connection(max_retries=1, timeout=CONNECT_SECONDS)
-            for job_id in job_ids:
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=CONNECT_SECONDS)
+            for job_id in job_ids[: max(0, MOST_WAITING - _waiting(connection))]:
                 self._app.send_task(TASK, args=[job_id], connection=connection, retry=False)
+
+
+def _waiting(connection: Connection) -> int:
+    """Messages that no worker has taken yet."""
+    with connection.channel() as channel:
+        try:
+            count: int = channel.queue_declare(queue=QUEUE, passive=True).message_count
+        except connection.channel_errors:  # there is no queue before the first message
+            return 0
+    return count

@@ -209,10 +209,11 @@ class JobRunner:
                     continue
             except StorageError as error:
                 _log.warning("jobs_not_read", reason=error.message)
-            # Only one of the workers looks again by itself: the others wait to be woken by it.
-            wait = self._idle_seconds if number == 0 else None
+            except Exception as error:  # noqa: BLE001 - the edge of one job: the worker goes on with others
+                _log.exception("job_broke", exc_info=error)
+            # Each looks again by itself, since any of the others may be busy for an hour; not all at once.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._awake.wait(), wait)
+                await asyncio.wait_for(self._awake.wait(), self._idle_seconds * (number + 1))
 
 
 def retry_seconds(attempt: int, chance: float) -> float:

@@ -58,6 +58,9 @@ class BatchStore(Protocol):
     async def end(self, batch_id: str, job: Job, error: str | None = None) -> bool:
         """Nothing more comes of it; whether the job was still its worker's."""
 
+    async def end_abandoned(self) -> int:
+        """End those that nobody will work on any more, their job having failed for good; how many."""
+
     async def cancel(self, batch_id: str, owners: Collection[Owner] | None) -> Batch | None:
         """Work on it no more; what is kept stays. One that has ended stays as it is."""
 

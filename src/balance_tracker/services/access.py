@@ -32,27 +32,6 @@ REMEMBERED_SECONDS = 30.0
 _KEY = re.compile(r"bt_[A-Za-z0-9]{12}_[A-Za-z0-9_-]{43}")
 
 
-class RateLimitedError(AccessError):
-    """Too much work asked for; ``verdict`` says when more is let through."""
-
-    code = "rate_limited"
-
-    def __init__(self, verdict: Verdict) -> None:
-        super().__init__(
-            f"The rate limit of {verdict.limit} is reached.",
-            hint="Wait for the seconds of Retry-After; more fit into the limit of an API key of your own.",
-        )
-        self.verdict = verdict
-
-
-class KeyRefusedError(AccessError):
-    """A key that does not open anything; ``verdict`` is of the client, that may not guess without end."""
-
-    def __init__(self, message: str, *, code: str, hint: str) -> None:
-        super().__init__(message, code=code, hint=hint)
-        self.verdict: Verdict | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Admission:
     """A caller and what its limit has left.
@@ -65,6 +44,28 @@ class Admission:
     caller: Caller
     subject: str
     limit: Limit | None
+
+
+class RateLimitedError(AccessError):
+    """Too much work asked for by a caller; ``verdict`` says when more is let through."""
+
+    code = "rate_limited"
+
+    def __init__(self, admission: Admission, verdict: Verdict) -> None:
+        super().__init__(
+            f"The rate limit of {verdict.limit} is reached.",
+            hint="Wait for the seconds of Retry-After; more fit into the limit of an API key of your own.",
+        )
+        self.admission = admission
+        self.verdict = verdict
+
+
+class KeyRefusedError(AccessError):
+    """A key that does not open anything; ``verdict`` is of the client, that may not guess without end."""
+
+    def __init__(self, message: str, *, code: str, hint: str) -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.verdict: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ class AccessService:
             return None
         verdict = await self._limiter.take(admission.subject, admission.limit, cost)
         if not verdict.allowed:
-            raise RateLimitedError(verdict)
+            raise RateLimitedError(admission, verdict)
         return verdict
 
     async def _admit_key(self, text: str, client: str, cost: int) -> tuple[Admission, Verdict | None]:

@@ -1,5 +1,6 @@
 """Batches: many addresses asked in the background, through the matrix of the fast path."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
@@ -28,6 +29,9 @@ MOST_STANDING = 100
 INCLUDES = ("balances", "defi", "nfts")
 RESULTS_PER_WRITE = 100
 """So many results are kept in one transaction: what a crash costs to read again."""
+
+WRITE_SECONDS = 2.0
+"""Results that come slowly are kept this often all the same, and progress is seen."""
 
 _NONE = "There is no such batch."
 _HINT = "GET /batch lists them."
@@ -156,18 +160,24 @@ class BatchService:
             raise
         await self._store.end(batch_id, job)
 
+    async def end_abandoned(self) -> int:
+        """End batches whose job failed for good, as one does that ends its worker each time; how many."""
+        return await self._store.end_abandoned()
+
     async def _read(self, batch_id: str, job: Job, question: BatchQuestion, there: frozenset[int]) -> bool:
         """Read and keep; whether the job was this worker's to the end."""
         left = [place for place in range(len(question.addresses)) if place not in there]
         waiting: list[BatchResult] = []
+        clock = asyncio.get_running_loop().time
+        written_at = clock()
         answers = self._answers(question, [question.addresses[place] for place in left])
         async with aclosing(answers):
             async for answer in answers:
                 waiting += [_result(left[position], answer) for position in answer.positions]
-                if len(waiting) >= RESULTS_PER_WRITE:
+                if len(waiting) >= RESULTS_PER_WRITE or clock() - written_at >= WRITE_SECONDS:
                     if not await self._store.keep(batch_id, job, waiting):
                         return False
-                    waiting = []
+                    waiting, written_at = [], clock()
         return await self._store.keep(batch_id, job, waiting) if waiting else True
 
     def _answers(

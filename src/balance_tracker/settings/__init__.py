@@ -237,6 +237,13 @@ class Settings(BaseSettings):
             "front of this service, for example `10.0.0.0/8`."
         ),
     )
+    job_lease_seconds: float = Field(
+        default=30.0,
+        ge=1,
+        le=3600,
+        allow_inf_nan=False,
+        description="So long after a worker died at the latest, another one goes on with its jobs.",
+    )
     keep_jobs_days: int = Field(
         default=7, ge=1, le=3650, description="How long jobs and batches that have ended are kept."
     )

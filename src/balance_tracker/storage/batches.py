@@ -5,27 +5,32 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, literal, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, insert, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from balance_tracker.core.batches import Batch, BatchQuestion, BatchState, ResultStatus, state_at_end
 from balance_tracker.core.errors import ConflictError
-from balance_tracker.core.jobs import Job, NewJob
+from balance_tracker.core.jobs import Job, JobState, NewJob
 from balance_tracker.core.kept import Owner
 from balance_tracker.ports.batches import BatchResult, IdempotencyKey
 from balance_tracker.storage.columns import UtcTime
 from balance_tracker.storage.database import Database
-from balance_tracker.storage.jobs import cancel_job, holds, insert_jobs
-from balance_tracker.storage.tables import BATCH_RESULTS, BATCHES
+from balance_tracker.storage.jobs import cancel_job, got_further, holds, insert_jobs
+from balance_tracker.storage.tables import BATCH_RESULTS, BATCHES, JOBS
 
 BATCH_JOB = "batch"
 
 _MOST_ERROR_CHARACTERS = 500
 _PAGE = 200
+_TURNS = 6_001
+"""Sets locks of this store apart from others' in the same database."""
+
 _COLUMNS = [
     column for column in BATCHES.c if column.name not in {"question", "idempotency_key", "fingerprint"}
 ]
+_AT_WORK = (JobState.QUEUED.value, JobState.RUNNING.value)
+_NOBODY = "Nobody works on it any more."
 _STANDING = BATCHES.c.state.in_((BatchState.QUEUED.value, BatchState.RUNNING.value))
 
 
@@ -41,23 +46,24 @@ class SqlBatchStore:
     ) -> Batch:
         """Keep a new batch and its job in one transaction."""
         async with self._database.writing() as connection:
+            await self._take_turns(connection, batch.owner)
             if key is not None and (earlier := await _earlier(connection, batch.owner, key)) is not None:
                 return earlier
             await _refuse_too_many(connection, batch.owner, most)
             job = NewJob(BATCH_JOB, {"batch_id": batch.batch_id}, unique_key=f"batch:{batch.batch_id}")
             job_id = (await insert_jobs(connection, [job], self._now()))[0]
             kept = replace(batch, job_id=job_id)
-            row = (sqlite.insert if self._database.is_sqlite else postgresql.insert)(BATCHES)
-            row = row.values(_row(kept, question, key))
-            row = row.on_conflict_do_nothing(index_elements=[BATCHES.c.owner, BATCHES.c.idempotency_key])
-            if (await connection.execute(row.returning(BATCHES.c.id))).first() is not None:
-                return kept
-            # Another request with the same key was quicker by a moment.
-            await cancel_job(connection, job_id, self._now())
-            assert key is not None  # noqa: S101 - nothing else is unique
-            earlier = await _earlier(connection, batch.owner, key)
-            assert earlier is not None  # noqa: S101 - it stood in the way just now
-            return earlier
+            await connection.execute(insert(BATCHES).values(_row(kept, question, key)))
+            return kept
+
+    async def _take_turns(self, connection: AsyncConnection, owner: Owner) -> None:
+        """One new batch of an owner after the other, so that counts and keys are exact.
+
+        On SQLite writers take turns anyway.
+        """
+        if not self._database.is_sqlite:
+            turn = func.pg_advisory_xact_lock(_TURNS, func.hashtext(owner))
+            await connection.execute(select(turn))
 
     async def get(self, batch_id: str, owners: Collection[Owner] | None) -> Batch | None:
         """One of these owners' batches."""
@@ -109,6 +115,7 @@ class SqlBatchStore:
                 row.on_conflict_do_nothing(), [_result_row(batch_id, result) for result in results]
             )
             await connection.execute(await _counted(connection, batch_id))
+            await got_further(connection, job)
         return True
 
     async def end(self, batch_id: str, job: Job, error: str | None = None) -> bool:
@@ -125,6 +132,23 @@ class SqlBatchStore:
             ended = {"state": state.value, "ended_at": self._now(), "error": _shortened(error)}
             await connection.execute(update(BATCHES).where(BATCHES.c.id == batch_id).values(**ended))
         return True
+
+    async def end_abandoned(self) -> int:
+        """End those that nobody will work on any more, their job having failed for good; how many."""
+        job_id, own = JOBS.c.id, BATCHES.c.job_id
+        works = select(job_id).where(and_(job_id == own, JOBS.c.state.in_(_AT_WORK)))
+        why = select(JOBS.c.error).where(job_id == own).scalar_subquery()
+        ended = (
+            update(BATCHES)
+            .where(and_(_STANDING, ~exists(works)))
+            .values(
+                state=BatchState.FAILED.value,
+                ended_at=literal(self._now(), UtcTime),
+                error=func.coalesce(why, _NOBODY),
+            )
+        )
+        async with self._database.writing() as connection:
+            return (await connection.execute(ended)).rowcount
 
     async def cancel(self, batch_id: str, owners: Collection[Owner] | None) -> Batch | None:
         """Work on it no more; what is kept stays."""

@@ -92,7 +92,7 @@ class SqlJobStore:
             run_at=self._now(),
             lease=None,
             lease_until=None,
-            attempt=job.attempt - 1,
+            attempt=JOBS.c.attempt - 1,
         )
 
     async def cancel(self, job_id: str) -> bool:
@@ -164,6 +164,15 @@ async def insert_jobs(connection: AsyncConnection, jobs: Sequence[NewJob], now: 
             job_id = (await connection.execute(earlier)).scalar_one()
         ids.append(job_id)
     return ids
+
+
+async def got_further(connection: AsyncConnection, job: Job) -> None:
+    """A job that keeps parts of its work counts its tries from the last part that was kept.
+
+    One that ends its workers at the same point each time ends; one whose workers are ended by
+    something else goes on for as long as it gets further.
+    """
+    await connection.execute(update(JOBS).where(_held(job)).values(attempt=1))
 
 
 async def holds(connection: AsyncConnection, job: Job) -> bool:

@@ -4,7 +4,20 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, RowMapping, Select, and_, case, delete, func, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Row,
+    RowMapping,
+    Select,
+    and_,
+    case,
+    delete,
+    func,
+    or_,
+    select,
+    type_coerce,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -37,8 +50,8 @@ _HEAD = [
         "unpriced",
     )
 ]
-_MOST_IDS = 500
-"""Parameters of one statement, well below what any database takes."""
+_MOST_IDS = 50
+"""So many documents are read at once: others have their turn in between."""
 
 
 class SqlSnapshotStore:
@@ -51,7 +64,7 @@ class SqlSnapshotStore:
         """Keep it; the one that was kept before under its unique key, if there is one."""
         async with self._database.writing() as connection:
             insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
-            row = insert(SNAPSHOTS).values(_row(snapshot, unique_key))
+            row = insert(SNAPSHOTS).values(row_of(snapshot, unique_key))
             row = row.on_conflict_do_nothing(index_elements=[SNAPSHOTS.c.unique_key])
             kept = (await connection.execute(row.returning(SNAPSHOTS.c.id))).first()
             if kept is not None or unique_key is None:
@@ -130,7 +143,8 @@ def series_of(which: SnapshotFilter, every: timedelta | None, *, is_sqlite: bool
     if every is None:
         return select(*_HEAD).where(_fits(which)).order_by(*order)
     if is_sqlite:
-        bucket: ColumnElement[Any] = SNAPSHOTS.c.taken_at.op("/")(every // timedelta(microseconds=1))
+        microseconds = type_coerce(SNAPSHOTS.c.taken_at, BigInteger)
+        bucket: ColumnElement[Any] = microseconds.op("/")(every // timedelta(microseconds=1))
     else:
         bucket = func.floor(func.extract("epoch", SNAPSHOTS.c.taken_at) / every.total_seconds())
     is_known = case((SNAPSHOTS.c.state == SnapshotState.INCOMPLETE.value, 0), else_=1)
@@ -165,7 +179,8 @@ async def _first(connection: AsyncConnection, question: Select[Any]) -> Snapshot
     return None if row is None else _snapshot(row)
 
 
-def _row(snapshot: Snapshot, unique_key: str | None) -> dict[str, Any]:
+def row_of(snapshot: Snapshot, unique_key: str | None = None) -> dict[str, Any]:
+    """The row that a snapshot is kept as."""
     return {
         "id": snapshot.snapshot_id,
         "owner": snapshot.owner,

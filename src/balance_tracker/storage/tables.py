@@ -131,7 +131,8 @@ SNAPSHOTS = Table(
     Column("unpriced", Integer, nullable=False),
     Column("document", Document, nullable=False),
     Column("unique_key", String(120), unique=True),
-    Index("ix_snapshots_subject_owner_taken_at", "subject", "owner", "taken_at", "id", "state"),
+    # A series is thinned out from this index alone.
+    Index("ix_snapshots_series", "subject", "owner", "taken_at", "id", "state", "currency"),
     Index("ix_snapshots_owner_taken_at", "owner", "taken_at", "id"),
     Index("ix_snapshots_taken_at", "taken_at"),
 )

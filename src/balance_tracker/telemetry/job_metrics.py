@@ -28,11 +28,14 @@ class JobMetrics:
             registry=registry,
         )
         self._waiting = Gauge(
-            "tracker_jobs_waiting", "Jobs that have not ended.", ("kind", "state"), registry=registry
+            "tracker_jobs_waiting",
+            "Jobs that have not ended, of all processes; none are told while the database does not answer.",
+            ("kind", "state"),
+            registry=registry,
         )
         self._oldest = Gauge(
             "tracker_jobs_oldest_due_seconds",
-            "How long the job that is due the longest has waited.",
+            "How long the job that is due the longest has waited; NaN while the database does not answer.",
             registry=registry,
         )
 
@@ -51,6 +54,10 @@ class JobMetrics:
         for (kind, state), count in counts.items():
             self._waiting.labels(kind, state).set(count)
         self._oldest.set(oldest_due_seconds)
+
+    def show_unknown(self) -> None:
+        """How many wait is not known now: nothing old is shown for it."""
+        self.show_waiting({}, float("nan"))
 
 
 JOB_METRICS = JobMetrics(METRICS.registry)
