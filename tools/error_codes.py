@@ -29,7 +29,7 @@ CODES: dict[str, str] = {
     "invalid_include": "`include` names what a batch does not read.",
     "invalid_interval": "The interval of a series is not known.",
     "invalid_limit": "`limit` is out of range.",
-    "invalid_name": "The name is not written as one may be: of an address by ENSIP-15, else in 1 to 100 characters.",
+    "invalid_name": "The name is not written as one may be: an ENS name, or 1 to 100 characters.",
     "invalid_overlap": "A rotated secret can't work on for so long.",
     "invalid_parameter": "A parameter has a value that it can't have.",
     "invalid_period": "`from` and `to` of a usage are in the wrong order, or too far apart.",

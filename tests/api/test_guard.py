@@ -210,6 +210,16 @@ def test_too_much_is_refused_until_it_was_said_to_be_let_through() -> None:
         assert api.get("/networks", headers=ADMIN).status_code == 200
 
 
+def test_each_address_of_a_portfolio_is_a_unit() -> None:
+    other = "0x" + "12" * 20
+    with guarded(rate_limit_anonymous="4/hour") as api:
+        answer = api.get(f"/portfolio?address={ALICE},{other},{other}")
+        assert (answer.status_code, answer.headers["ratelimit-remaining"]) == (200, "1")
+        refused_one = api.get(f"/portfolio?address={ALICE},{other}")
+        assert outcome(refused_one) == (429, "rate_limited")
+        assert refused_one.headers["ratelimit-remaining"] == "0"
+
+
 def test_the_limit_of_a_key_is_its_own() -> None:
     with guarded(rate_limit_anonymous="1/hour", rate_limit_key="3/hour") as api:
         _, one = new_key(api)

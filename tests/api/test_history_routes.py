@@ -143,6 +143,10 @@ def test_wallets_are_made_paged_changed_kept_and_forgotten() -> None:
         assert api.delete(path).status_code == 204
         assert problem(api.get(path)) == (404, "not_found")
         assert api.get(f"/snapshots/{kept['id']}").status_code == 200
+        left = api.get("/snapshots/series", params={"wallet": wallet["id"]}).json()
+        assert left["points"] == series["points"]
+        unknown = api.get("/snapshots/series", params={"wallet": "wal_none"})
+        assert problem(unknown) == (404, "not_found")
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def serving(environment: dict[str, str]) -> Iterator[httpx2.Client]:
             process.wait(20)
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "postgresql with redis", "sqlite with redis"])
+@pytest.fixture(params=["sqlite", "postgresql", "postgresql with redis"])
 def environment(request: pytest.FixtureRequest) -> dict[str, str]:
     kind = request.param
     database = "sqlite_url" if kind.startswith("sqlite") else "postgres_url"

@@ -1,6 +1,10 @@
 """The specification holds: what it promises is answered, whatever is asked."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import mkdtemp
 
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
@@ -13,15 +17,28 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
     unsupported_method,
 )
+from tests.fakes.access import ADMIN_KEY
+from tests.fakes.guarded import ADMIN
 from tests.fakes.prices import ScriptedSource
 from tests.fakes.tracker import ScriptedTracker, opened, three_networks
 
 from balance_tracker.api.app import create_app
+from balance_tracker.bootstrap import Tracker
+from balance_tracker.settings import Settings
 
 SOURCE = ScriptedSource(amounts={"eip155:1/slip44:60": "2000"}, as_of=datetime.now(UTC))
 
-app = create_app(open_tracker=lambda: opened(ScriptedTracker(three_networks(), prices=[SOURCE])))
-schema = schemathesis.openapi.from_asgi("/openapi.json", app)
+
+@asynccontextmanager
+async def own_tracker() -> AsyncIterator[Tracker]:
+    """Over a database of its own, which every question opens again."""
+    settings = Settings(deadline_seconds=2, data_dir=FOLDER, admin_key=ADMIN_KEY)
+    async with opened(ScriptedTracker(three_networks(), prices=[SOURCE], settings=settings)) as tracker:
+        yield tracker
+
+
+FOLDER = Path(mkdtemp(prefix="specification-"))
+schema = schemathesis.openapi.from_asgi("/openapi.json", create_app(open_tracker=own_tracker))
 
 
 @schema.parametrize()
@@ -35,6 +52,7 @@ schema = schemathesis.openapi.from_asgi("/openapi.json", app)
 )
 def test_whatever_is_asked_the_answer_is_as_specified(case: schemathesis.Case) -> None:
     case.call_and_validate(
+        headers=ADMIN,
         checks=[
             not_a_server_error,
             status_code_conformance,
@@ -43,5 +61,5 @@ def test_whatever_is_asked_the_answer_is_as_specified(case: schemathesis.Case) -
             response_schema_conformance,
             negative_data_rejection,
             unsupported_method,
-        ]
+        ],
     )

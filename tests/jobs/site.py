@@ -1,7 +1,6 @@
 """A service as operators run it: processes of its own, each of which can be killed and started again."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -28,8 +27,10 @@ class Program:
         self._environment = {**os.environ, **environment}
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
+        self._told_before = 0
 
     def start(self) -> None:
+        self._told_before = self._log.stat().st_size if self._log.exists() else 0
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._words,
@@ -59,7 +60,8 @@ class Program:
 
     @property
     def told(self) -> str:
-        return self._log.read_text(errors="replace") if self._log.exists() else ""
+        """What it has logged since it was started last."""
+        return self._log.read_bytes()[self._told_before :].decode(errors="replace")
 
     def _ended(self, how: signal.Signals) -> int:
         process, self._process = self._process, None
@@ -120,7 +122,7 @@ class Site:
     def until_ready(self, name: str) -> None:
         """Wait until an API answers, or a worker says that it is ready."""
         until = time.monotonic() + START_SECONDS
-        while not self._is_ready(name):
+        while not self.is_ready(name):
             assert time.monotonic() < until, self.programs[name].told[-3000:]
             assert self.programs[name].alive, self.programs[name].told[-3000:]
             time.sleep(0.05)
@@ -142,9 +144,9 @@ class Site:
             assert time.monotonic() < until, f"nobody answered {method} {path}"
             time.sleep(0.05)
 
-    def _is_ready(self, name: str) -> bool:
+    def is_ready(self, name: str) -> bool:
         if name not in self.ports:
-            return re.search(r"\"event\": ?\"worker_ready\"", self.programs[name].told) is not None
+            return "worker_ready" in self.programs[name].told
         try:
             return self.client.get(f"http://{HOST}:{self.ports[name]}/health").status_code == 200
         except httpx2.TransportError:

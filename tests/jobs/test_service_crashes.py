@@ -14,20 +14,22 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks.scene import bench_node
 from benchmarks.simulator import Conditions, Simulator
 from benchmarks.truth import NATIVE, raw_amount, wallet_address, wallet_addresses
 from sqlalchemy import func, select, update
 from tests.cache.redis_server import SERVERS, RedisServer
 from tests.conftest import migrated_template
 from tests.jobs.site import Forever, Site
+from tests.nodes.chains import started
 from tests.nodes.servers import PostgresServer, postgres_binaries
 
 from balance_tracker.core.errors import StorageError
+from balance_tracker.demo.contracts import MULTICALL3_ADDRESS, set_code
 from balance_tracker.storage.database import Database
 from balance_tracker.storage.tables import BATCH_RESULTS, BATCHES, JOBS, SNAPSHOTS, WALLETS
 
@@ -40,11 +42,53 @@ ROUND_TRIP_SECONDS = 0.15
 LONGEST_SECONDS = 60.0
 
 
+NETWORK = """
+slug = "island"
+name = "Island"
+family = "evm"
+id = "eip155:31337"
+chain_id = 31337
+lifecycle = "active"
+block_time_ms = 12000
+
+[native]
+symbol = "ETH"
+name = "Ether"
+decimals = 18
+priced_as = "eip155:1/slip44:60"
+
+[contracts]
+multicall3 = { address = "0xcA11bde05977b3631167028862bE2a173976CA11", since_block = 0 }
+"""
+PRICE = 2
+FIXED = f"""
+[usd]
+"eip155:1/slip44:60" = "{PRICE}"
+"""
+
+
 @pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
+def endpoint(canonical_multicall3: bytes) -> Iterator[str]:
     """A chain whose balances are known, behind round trips that are long enough to be killed in."""
-    with bench_node(WALLETS_THERE) as scene, Simulator() as simulator:
-        yield simulator.open(scene.url, Conditions(round_trip_seconds=ROUND_TRIP_SECONDS)).url
+    with started(31337) as node, Simulator() as simulator:
+        set_code(node.client, {MULTICALL3_ADDRESS: canonical_multicall3})
+        for number in range(WALLETS_THERE):
+            node.client.call("anvil_setBalance", wallet_address(number), hex(raw_amount(number, NATIVE)))
+        yield simulator.open(node.url, Conditions(round_trip_seconds=ROUND_TRIP_SECONDS)).url
+
+
+def island(folder: Path, endpoint: str) -> dict[str, str]:
+    """A network of the tests' own, of which no protocol is known, and a price: every total is known."""
+    networks = folder / "networks"
+    networks.mkdir()
+    (networks / "island.toml").write_text(NETWORK)
+    (folder / "prices.toml").write_text(FIXED)
+    return {
+        "TRACKER_NETWORKS": "island",
+        "TRACKER_NETWORKS_DIR": str(networks),
+        "TRACKER_FIXED_PRICES": str(folder / "prices.toml"),
+        "TRACKER_RPC_ISLAND": endpoint,
+    }
 
 
 @dataclass
@@ -68,7 +112,7 @@ class Running:
 @contextmanager
 def in_process(folder: Path, endpoint: str, sqlite_url: str) -> Iterator[Running]:
     """Two APIs that do jobs themselves, over one SQLite file."""
-    with Site(folder, {"TRACKER_RPC_ETHEREUM": endpoint, "DATABASE_URL": sqlite_url}) as site:
+    with Site(folder, {**island(folder, endpoint), "DATABASE_URL": sqlite_url}) as site:
         for name in ("api-1", "api-2"):
             site.serve(name)
         for name in ("api-1", "api-2"):
@@ -84,7 +128,7 @@ def on_several_machines(folder: Path, endpoint: str) -> Iterator[Running]:
         redis = stack.enter_context(RedisServer(SERVERS["valkey"], folder))
         url = postgres.url(migrated_template(postgres))
         environment = {
-            "TRACKER_RPC_ETHEREUM": endpoint,
+            **island(folder, endpoint),
             "DATABASE_URL": url,
             "REDIS_URL": redis.url,
             "CELERY_BROKER_URL": redis.url.removesuffix("/0") + "/1",
@@ -141,10 +185,11 @@ def follow(site: Site, accepted: Accepted) -> None:
     accepted.wallet = answer.json()["id"]
 
 
-def crash(running: Running, chance: random.Random, times: int) -> dict[str, int]:
-    """Kill one after the other at random moments; each comes back before the next one, or after it."""
+def crash(running: Running, accepted: Accepted, chance: random.Random, times: int) -> dict[str, int]:
+    """Kill one after the other at random moments, each time while there is something to be lost."""
     killed = dict.fromkeys(running.victims, 0)
     for _ in range(times):
+        at_work(running, accepted)
         time.sleep(chance.uniform(0, 0.8))
         name = chance.choice(sorted(running.victims))
         kill, again = running.victims[name]
@@ -152,10 +197,19 @@ def crash(running: Running, chance: random.Random, times: int) -> dict[str, int]
         killed[name] += 1
         time.sleep(chance.uniform(0, 0.6))
         again()
-        if name in running.site.ports:
-            running.site.until_ready(name)
         asyncio.run(make_due(running.database_url))
     return killed
+
+
+def at_work(running: Running, accepted: Accepted) -> None:
+    """Wait until more was asked for, and somebody is there to do it."""
+    until = time.monotonic() + LONGEST_SECONDS
+    before, site = len(accepted.batches), running.site
+    doers = [name for name in site.programs if name.startswith("worker")] or list(site.ports)
+    while len(accepted.batches) == before or not any(site.is_ready(name) for name in doers):
+        told = {name: program.told[-1500:] for name, program in site.programs.items()}
+        assert time.monotonic() < until, told
+        time.sleep(0.05)
 
 
 async def make_due(url: str) -> None:
@@ -227,34 +281,29 @@ def held(portfolio: Mapping[str, Any]) -> int:
     return sum(int(one["raw_amount"]) for one in portfolio["holdings"])
 
 
-def check_amounts(site: Site, accepted: Accepted) -> None:
+def check_totals(site: Site, accepted: Accepted) -> None:
     """Snapshots, as they are told to people; those of the wallet are the sum of its addresses."""
     for snapshot_id, wallet in accepted.snapshots.values():
-        assert amount_in(site, snapshot_id) == raw_amount(wallet, NATIVE)
-    expected = sum(raw_amount(number, NATIVE) for number in range(5))
+        assert total_of(site, snapshot_id) == PRICE * raw_amount(wallet, NATIVE)
+    expected = PRICE * sum(raw_amount(number, NATIVE) for number in range(5))
     followed = site.ask("GET", f"/snapshots?wallet={accepted.wallet}&limit=100").json()["snapshots"]
-    for one in followed:
-        assert amount_in(site, one["id"]) == expected
+    assert {total_of(site, one["id"]) for one in followed} == {expected}
 
 
-def amount_in(site: Site, snapshot_id: str) -> int:
+def total_of(site: Site, snapshot_id: str) -> Decimal:
+    """In the smallest unit of the coin, so that nothing is rounded."""
     snapshot = site.ask("GET", f"/snapshots/{snapshot_id}").json()
-    assert snapshot["state"] == "complete", snapshot
-    return sum(int(line["raw_amount"]) for line in snapshot["holdings"])
+    return Decimal(snapshot["total_value"]) * 10**18
 
 
 def survive(running: Running, seed: int) -> None:
     accepted, chance = Accepted(), random.Random(seed)
     follow(running.site, accepted)
-    began = time.monotonic()
     with Forever(asking(running.site, accepted, random.Random(seed + 1))):
-        killed = crash(running, chance, CRASHES)
-        crashed = time.monotonic()
-    asked = time.monotonic()
+        killed = crash(running, accepted, chance, CRASHES)
     wait_for_the_end(running)
-    sys.stderr.write(f"{crashed-began:.1f} {asked-crashed:.1f} {time.monotonic()-asked:.1f}\n")
     found = asyncio.run(check(running.database_url, accepted))
-    check_amounts(running.site, accepted)
+    check_totals(running.site, accepted)
     sys.stderr.write(json.dumps({"killed": killed, **found}) + "\n")
     assert found["batches"] >= CRASHES // 3
     assert found["due snapshots"] >= 1

@@ -1,7 +1,7 @@
 """Keeping portfolios and asking for them: on a real database, with scripted portfolios."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,16 +13,16 @@ from tests.fakes.readers import ALICE, BASE, ETHEREUM, formats
 from balance_tracker.core.access import Caller, Scope
 from balance_tracker.core.blocks import At
 from balance_tracker.core.errors import ConflictError, InputError, TrackerError, UpstreamError
-from balance_tracker.core.ids import Address
+from balance_tracker.core.ids import Address, AssetId
 from balance_tracker.core.jobs import Job
 from balance_tracker.core.kept import Owner
 from balance_tracker.core.portfolio import NetworkError
-from balance_tracker.core.snapshots import SnapshotState, Wallet
+from balance_tracker.core.snapshots import LinePrice, SnapshotState, Wallet
 from balance_tracker.core.whole import WholePortfolio
 from balance_tracker.ports.snapshots import SnapshotFilter
 from balance_tracker.services.addresses import AddressBook
 from balance_tracker.services.performance import PerformanceService
-from balance_tracker.services.snapshots import SeriesRequest, SnapshotRequest, SnapshotService
+from balance_tracker.services.snapshots import SeriesRequest, SnapshotRequest, SnapshotService, _About
 from balance_tracker.services.thinning import STEPS
 from balance_tracker.services.wallets import WalletEdit, WalletRequest, WalletService
 from balance_tracker.storage.database import Database
@@ -121,6 +121,24 @@ async def test_a_failed_network_is_filled_from_ones_own_earlier_snapshot_only(wo
     assert (theirs.state, theirs.total_value) == (SnapshotState.INCOMPLETE, None)
     euros = await world.snapshots.take(MINE, replace(ASKED, currency="eur"))
     assert euros.state is SnapshotState.INCOMPLETE
+
+
+async def test_what_is_carried_is_valued_at_the_price_of_now(world: World) -> None:
+    """Where a network fails, the sources of prices still answer."""
+
+    async def prices(assets: Sequence[AssetId], currency: str) -> Mapping[AssetId, LinePrice]:
+        asked.append((tuple(assets), currency))
+        return {assets[0]: LinePrice(Decimal(3000), world.now, ("test",))}
+
+    asked: list[tuple[tuple[AssetId, ...], str]] = []
+    world.snapshots._prices = prices
+    base = replace(ASKED, networks=("base",))
+    await world.snapshots.take(MINE, base)
+    world.now, world.failing = T0 + 24 * HOUR, {"base"}
+    found = await world.read([ALICE], ("base",))
+    made = await world.snapshots._made(_About(MINE.owner, ALICE, None, None), found, None)
+    assert (made.state, made.total_value) == (SnapshotState.ESTIMATED, 6000)
+    assert asked == [((BASE_ETHER.price_key,), "usd")]
 
 
 async def test_where_no_network_answers_nothing_is_kept(world: World) -> None:

@@ -99,7 +99,8 @@ async def test_the_json_of_a_portfolio_is_that_of_the_contract() -> None:
     assert (supplied["collateral"], supplied["receipt"]) == (True, RECEIPT)
     assert (borrowed["native"], borrowed["amount"], borrowed["label"]) == (True, "0.1", "variable")
     assert shape["coverage"][0]["protocols"] == {"asked": 1, "answered": 1, "failed": []}
-    assert shape["coverage"][0]["collections"] == {"asked": 0, "answered": 0, "failed": []}
+    nothing = {"asked": 0, "answered": 0, "failed": [], "not_searched": []}
+    assert shape["coverage"][0]["collections"] == nothing
     assert shape["excluded"][0]["reason"] == "in_position"
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from balance_tracker.api.calling import CALLER
 from balance_tracker.api.docs import ASSETS
 from balance_tracker.api.problems import problem, refusal
+from balance_tracker.core.access import Limit
 from balance_tracker.core.errors import AccessError, StorageError
 from balance_tracker.core.kept import ANYONE
 from balance_tracker.ports.keeping import Verdict
@@ -177,13 +179,18 @@ def limit_headers(verdict: Verdict) -> list[tuple[bytes, bytes]]:
 
     Source: https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/ (fields of draft 06)
     """
-    limit = verdict.limit
+    units, policy = _limit_texts(verdict.limit)
     return [
-        (b"ratelimit-limit", b"%d" % limit.units),
+        (b"ratelimit-limit", units),
         (b"ratelimit-remaining", b"%d" % max(0, verdict.remaining)),
         (b"ratelimit-reset", b"%d" % math.ceil(verdict.reset_seconds)),
-        (b"ratelimit-policy", b"%d;w=%d" % (limit.units, limit.period_seconds)),
+        (b"ratelimit-policy", policy),
     ]
+
+
+@lru_cache(maxsize=256)
+def _limit_texts(limit: Limit) -> tuple[bytes, bytes]:
+    return b"%d" % limit.units, b"%d;w=%d" % (limit.units, limit.period_seconds)
 
 
 def key_of(scope: Scope) -> str | None:

@@ -15,12 +15,26 @@ class FailedCollection(Shape):
     reason: str
 
 
+class UnsearchedCollection(Shape):
+    """A collection whose tokens stand in events only, which nobody looked through."""
+
+    contract_address: str
+    name: str | None
+    standard: Literal["erc1155"]
+
+
 class CollectionCounts(Shape):
-    """`asked` is `answered` plus the number failed."""
+    """`asked` is `answered` plus the number failed; what is in `not_searched` was not asked."""
 
     asked: int
     answered: int
     failed: list[FailedCollection]
+    not_searched: list[UnsearchedCollection] = Field(
+        description=(
+            "Whether the wallet has any of these is not known. `/portfolio?nfts=search` and `/nfts` look for "
+            "them."
+        )
+    )
 
 
 class NftId(Shape):

@@ -44,7 +44,7 @@ _EXAMPLE: Json = {
         {
             **examples.BALANCES["coverage"][0],
             "assets": {"asked": 1, "answered": 1, "failed": []},
-            "collections": {"asked": 52, "answered": 52, "failed": []},
+            "collections": {"asked": 52, "answered": 52, "failed": [], "not_searched": []},
         }
     ],
     "complete": True,

@@ -1,16 +1,18 @@
 """``GET /defi`` and ``GET /portfolio``: what protocols hold, and everything that addresses have."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import orjson
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from balance_tracker.api import whole_examples, whole_schemas
 from balance_tracker.api.documented import answers_of, problems_of
+from balance_tracker.api.guard import charge
 from balance_tracker.api.problems import problem
 from balance_tracker.api.queries import AT, CURRENCY, NETWORKS, once_each
 from balance_tracker.api.tracking import Tracking
+from balance_tracker.core.whole import StakeTokens
 from balance_tracker.services.serialise import Json
 from balance_tracker.services.serialise_whole import positions_json, whole_json
 from balance_tracker.services.whole import MOST_ADDRESSES
@@ -57,6 +59,21 @@ class WholeQuery(BaseModel):
     networks: str | None = NETWORKS
     currency: str = CURRENCY
     at: str | None = AT
+    nfts: Literal["listed", "search"] = Field(
+        default="listed",
+        description=(
+            "`listed`: ids that contracts list themselves; collections that list none (ERC-1155) are in the "
+            "coverage's `collections.not_searched`. `search`: what `/nfts` finds too, at the same block, in "
+            "more requests and more time."
+        ),
+    )
+    stake_tokens: StakeTokens = Field(
+        default="position",
+        description=(
+            "How a token that stands for a stake (stETH, rETH, mSOL) is told, never both: as a `position` in "
+            "what is staked, or as a `holding` at its own price."
+        ),
+    )
 
 
 @router.get(
@@ -85,17 +102,20 @@ async def defi(query: Annotated[PositionsQuery, Query()], tracker: Tracking) -> 
     summary="Everything that addresses have",
     responses=answers_of(whole_schemas.Whole, whole_examples.WHOLE, _NOTHING),
 )
-async def portfolio(query: Annotated[WholeQuery, Query()], tracker: Tracking) -> Response:
+async def portfolio(request: Request, query: Annotated[WholeQuery, Query()], tracker: Tracking) -> Response:
     """Balances, positions and non-fungible tokens of one or several addresses, and what they are worth.
 
     Nothing is counted twice: a receipt (an aToken, an LP token, a vault's share) is in its position and
     listed in `excluded`. Debts are subtracted. All of a network is of one block.
     """
+    await charge(request, query.address.count(","))
     found = await tracker.whole(
         [query.address],
         [query.networks] if query.networks else None,
         currency=query.currency,
         at=query.at,
+        search_nfts=query.nfts == "search",
+        stake_tokens=query.stake_tokens,
     )
     return _answer(whole_json(found), nothing=found.nothing_obtained)
 

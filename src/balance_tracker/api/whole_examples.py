@@ -106,6 +106,22 @@ WHOLE: dict[str, Any] = {
             "reason": "in_position",
         }
     ],
-    "coverage": [{**_COVERAGE, "collections": {"asked": 40, "answered": 40, "failed": []}}],
+    "coverage": [
+        {
+            **_COVERAGE,
+            "collections": {
+                "asked": 40,
+                "answered": 40,
+                "failed": [],
+                "not_searched": [
+                    {
+                        "contract_address": "0x76BE3b62873462d2142405439777e971754E8E77",
+                        "name": "Parallel Alpha",
+                        "standard": "erc1155",
+                    }
+                ],
+            },
+        }
+    ],
     "complete": False,
 }

@@ -25,7 +25,7 @@ from balance_tracker.core.assets import Asset
 from balance_tracker.core.blocks import At
 from balance_tracker.core.ids import Slug
 from balance_tracker.core.portfolio import Portfolio
-from balance_tracker.core.whole import Positions, WholePortfolio
+from balance_tracker.core.whole import Positions, StakeTokens, WholePortfolio
 from balance_tracker.evm.address import EvmAddresses
 from balance_tracker.evm.wallet_tours import Leaders
 from balance_tracker.ports import Cache, ChainReader, NameService
@@ -33,6 +33,7 @@ from balance_tracker.services.addresses import AddressBook
 from balance_tracker.services.asset_ids import AssetIds
 from balance_tracker.services.catalog import DEFAULT_LIMIT, CatalogService, NetworkView, TokenPage
 from balance_tracker.services.many import AddressAnswer, ManyPortfolios, Report
+from balance_tracker.services.nft_completing import NftCompletion
 from balance_tracker.services.nft_pages import NftPage
 from balance_tracker.services.nfts import NftService
 from balance_tracker.services.portfolio import PortfolioService
@@ -185,12 +186,21 @@ class Tracker:
         *,
         currency: str = "usd",
         at: At | str = None,
+        search_nfts: bool = False,
+        stake_tokens: StakeTokens = "position",
     ) -> WholePortfolio:
         """Everything that addresses have: balances, positions and collections, nothing counted twice.
 
         Arguments and errors are those of :meth:`balance_tracker.services.whole.WholeService.portfolio`.
         """
-        return await _opened(self._whole).portfolio(addresses, networks, currency=currency, at=at)
+        return await _opened(self._whole).portfolio(
+            addresses,
+            networks,
+            currency=currency,
+            at=at,
+            search_nfts=search_nfts,
+            stake_tokens=stake_tokens,
+        )
 
     async def positions(
         self,
@@ -361,6 +371,7 @@ class Tracker:
             deadline_seconds=seconds,
             valuation=valuation,
             collections=collecting.listed,
+            completion=NftCompletion(collecting.searches, cache, self.settings.balance_ttl_seconds),
         )
         self._nfts = collecting.service(wholes, book, names, cache, self.settings)
         ids = AssetIds(networks, tokens.values(), book)

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 from balance_tracker.core.errors import (
     ConfigurationError,
+    ConflictError,
     InputError,
+    NotFoundError,
     StorageError,
     TrackerError,
     UpstreamError,
@@ -25,7 +27,7 @@ def guarded(command: Callable[[], int]) -> int:
     """Run a command and turn what it raises into a sentence on stderr and an exit code."""
     try:
         return command()
-    except (InputError, ConfigurationError, StorageError) as error:
+    except (InputError, NotFoundError, ConflictError, ConfigurationError, StorageError) as error:
         complain(error)
         return WRONG_USE
     except UpstreamError as error:

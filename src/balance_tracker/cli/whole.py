@@ -14,7 +14,7 @@ from balance_tracker.cli.session import prepare, put, terminal, waiting
 from balance_tracker.cli.whole_plain import csv_text, rows_of, text_table
 from balance_tracker.cli.whole_render import as_portfolio, show_whole
 from balance_tracker.core.errors import UpstreamError
-from balance_tracker.core.whole import Positions, WholePortfolio
+from balance_tracker.core.whole import Positions, StakeTokens, WholePortfolio
 from balance_tracker.services.serialise import Json
 from balance_tracker.services.serialise_whole import positions_json, whole_json
 from balance_tracker.settings import Settings
@@ -29,6 +29,8 @@ class Request:
 
     Attributes:
         subject: ``portfolio`` puts all addresses together, ``defi`` tells each by itself.
+        search_nfts: Of ``portfolio``: whether NFTs that no contract lists are searched for.
+        stake_tokens: Of ``portfolio``: whether stake tokens are positions or holdings.
     """
 
     subject: Literal["portfolio", "defi"]
@@ -38,6 +40,8 @@ class Request:
     currency: str
     at: str | None
     output: Output
+    search_nfts: bool = False
+    stake_tokens: StakeTokens = "position"
 
 
 def run(request: Request) -> int:
@@ -78,7 +82,12 @@ async def _answers(settings: Settings, request: Request, errors: list[UpstreamEr
 
 def _whole(tracker: Tracker, request: Request) -> Awaitable[WholePortfolio]:
     return tracker.whole(
-        request.addresses, request.networks or None, currency=request.currency, at=request.at
+        request.addresses,
+        request.networks or None,
+        currency=request.currency,
+        at=request.at,
+        search_nfts=request.search_nfts,
+        stake_tokens=request.stake_tokens,
     )
 
 

@@ -47,6 +47,8 @@ def show_whole(answer: Positions | WholePortfolio, console: Console) -> None:
     console.print()
     for line in coverage_lines(portfolio):
         console.print(line)
+    if unsearched := sum(len(entry.unsearched) for entry in answer.coverage):
+        console.print(_unsearched_line(unsearched))
 
 
 def as_portfolio(answer: Positions | WholePortfolio) -> Portfolio:
@@ -217,6 +219,13 @@ def _total_lines(answer: WholePortfolio) -> list[Text]:
         text = f"{inside} {plural('token', inside)} counted within positions."
         lines.append(Text(text, style="dim"))
     return lines
+
+
+def _unsearched_line(count: int) -> Text:
+    """What was left out by choice, and how to have it."""
+    what = f"{count} {plural('collection', count)} of which only events tell (ERC-1155)"
+    verb = "was" if count == 1 else "were"
+    return Text(f"{what} {verb} not searched; `balance-tracker nfts` does.", style="dim")
 
 
 def _signed(value: Decimal, currency: str) -> str:

@@ -13,6 +13,7 @@ _LOWEST, _HIGHEST = Decimal("1E-6"), Decimal("1E+6")
 """The growth a year that is looked for: nearly all lost, and a million times as much."""
 _MOST_STEPS = 120
 _CLOSE = Decimal("1E-16")
+_HALF = Decimal("0.5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def _root(payments: Sequence[Payment], final: Decimal) -> Decimal | None:
             break
         # Now and then the middle, so that it closes in whatever the shape.
         middle = (
-            _CONTEXT.divide(_CONTEXT.add(low, high), Decimal(2))
+            _CONTEXT.multiply(_CONTEXT.add(low, high), _HALF)
             if step % 3 == 2
             else _crossing(low, high, at_low, at_high)
         )
@@ -72,11 +73,11 @@ def _root(payments: Sequence[Payment], final: Decimal) -> Decimal | None:
             return _CONTEXT.exp(middle)
         if (here > 0) == (at_high > 0):
             high, at_high = middle, here
-            at_low = at_low / 2 if side == 1 else at_low
+            at_low = _CONTEXT.multiply(at_low, _HALF) if side == 1 else at_low
             side = 1
         else:
             low, at_low = middle, here
-            at_high = at_high / 2 if side == -1 else at_high
+            at_high = _CONTEXT.multiply(at_high, _HALF) if side == -1 else at_high
             side = -1
     return _CONTEXT.exp(_crossing(low, high, at_low, at_high))
 

@@ -158,7 +158,7 @@ def money_weighted(periods: Sequence[Period]) -> Decimal | None:
     end = periods[-1].end
     payments = [Payment(periods[0].value_before or Decimal(0), _years(end - periods[0].start))]
     for period in periods:
-        middle = period.start + (period.end - period.start) / 2
+        middle = period.start + (period.end - period.start) // 2
         payments += [
             Payment(period.left.copy_negate(), _years(end - period.start)),
             Payment(

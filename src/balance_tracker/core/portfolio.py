@@ -10,7 +10,7 @@ from balance_tracker.core.amounts import exact_sum, to_amount
 from balance_tracker.core.assets import Asset
 from balance_tracker.core.blocks import BlockRef
 from balance_tracker.core.ids import Address, Slug
-from balance_tracker.core.nfts import NftHolding
+from balance_tracker.core.nfts import Collection, NftHolding
 from balance_tracker.core.positions import Position, ProtocolFailure
 from balance_tracker.core.prices import Price
 
@@ -86,6 +86,7 @@ class Reading:
         protocol_failures: Those of them, or single markets, that are not known.
         collections: What the owner has of the collections asked, none of those without any.
         collection_failures: Collections that are not known; ``market`` is the contract.
+        unsearched: Collections whose tokens stand in events only (ERC-1155): nobody looked for them.
     """
 
     block: BlockRef
@@ -100,6 +101,7 @@ class Reading:
     protocol_failures: tuple[ProtocolFailure, ...] = ()
     collections: tuple[NftHolding, ...] = ()
     collection_failures: tuple[ProtocolFailure, ...] = ()
+    unsearched: tuple[Collection, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,7 @@ class NetworkCoverage:
         protocols: Slugs of the protocols asked; ``None`` where none were to be.
         protocol_failures: Those of them, or single markets, that are not known.
         collections: How many collections were asked; ``None`` where none were to be.
+        unsearched: Collections beside them that were not asked, as in :class:`Reading`.
     """
 
     network: Slug
@@ -141,6 +144,7 @@ class NetworkCoverage:
     protocol_failures: tuple[ProtocolFailure, ...] = ()
     collections: int | None = None
     collection_failures: tuple[ProtocolFailure, ...] = ()
+    unsearched: tuple[Collection, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

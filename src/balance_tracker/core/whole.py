@@ -4,12 +4,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import Literal, get_args
 
 from balance_tracker.core.amounts import exact_sum
 from balance_tracker.core.ids import Address, AssetId, Slug
 from balance_tracker.core.nfts import NftHolding
 from balance_tracker.core.portfolio import Excluded, Holding, NetworkCoverage
 from balance_tracker.core.positions import Leg, Position
+
+StakeTokens = Literal["position", "holding"]
+"""How a token that stands for a stake (stETH, mSOL) is told: as what is staked, or as itself."""
+
+STAKE_TOKENS: tuple[StakeTokens, ...] = get_args(StakeTokens)
 
 WALLET = "wallet"
 """The kind of what lies in the wallet itself, beside the kinds of positions."""

@@ -73,6 +73,11 @@ class NftGuides:
     def __init__(self) -> None:
         self.standards = Standards()
 
+    def unsearched(self, include: Include) -> tuple[Collection, ...]:
+        """Those included that no view tells of: ERC-1155 by their list, or by what they have shown."""
+        known = map(self.standards.of, include.collections)
+        return tuple(one for one in known if one.standard == "erc1155")
+
     def __call__(self, include: Include) -> Sequence[NftGuide]:
         """A guide for every collection included that a view can be asked of (not ERC-1155)."""
         most = min(include.most_ids, MOST_IDS)

@@ -1,12 +1,13 @@
 """What wallets have besides balances: the tours that a reading leads, and what they add to it."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from balance_tracker.core.errors import UpstreamError
 from balance_tracker.core.ids import Address, Slug
 from balance_tracker.core.including import Include
-from balance_tracker.core.nfts import NftHolding
+from balance_tracker.core.nfts import Collection, NftHolding
 from balance_tracker.core.portfolio import FailureCode, Reading
 from balance_tracker.core.positions import Position
 from balance_tracker.evm.calls import CallReader
@@ -16,12 +17,23 @@ from balance_tracker.evm.question import Question
 from balance_tracker.evm.touring import Party, Touring
 from balance_tracker.evm.tours import Guide
 
-type CollectionGuides = Callable[[Include], Sequence[Guide[Sequence[NftHolding]]]]
-"""Who leads tours of the collections that are included."""
+
+class CollectionGuides(Protocol):
+    """Who leads tours of the collections that are included."""
+
+    def __call__(self, include: Include) -> Sequence[Guide[Sequence[NftHolding]]]:
+        """A guide for every one of them that a tour can tell of."""
+
+    def unsearched(self, include: Include) -> tuple[Collection, ...]:
+        """The others, as far as it is known by now: a tour may find one out."""
 
 
-def _no_collections(_include: Include) -> Sequence[Guide[Sequence[NftHolding]]]:
-    return ()
+class _NoCollections:
+    def __call__(self, include: Include) -> Sequence[Guide[Sequence[NftHolding]]]:  # noqa: ARG002 - no guide
+        return ()
+
+    def unsearched(self, include: Include) -> tuple[Collection, ...]:  # noqa: ARG002 - a protocol's method
+        return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +46,7 @@ class Leaders:
     """
 
     protocols: Sequence[Guide[Sequence[Position]]] = ()
-    collections: CollectionGuides = _no_collections
+    collections: CollectionGuides = field(default_factory=_NoCollections)
 
     @property
     def slugs(self) -> tuple[str, ...]:
@@ -61,6 +73,7 @@ class WalletTours:
         protocols = [guide for guide in leaders.protocols if guide.name in include.protocols]
         collections = leaders.collections(include)
         self._asked = tuple(sorted({guide.name for guide in protocols}))
+        self._leaders, self._include = leaders, include
         self._parties: list[tuple[Party[Sequence[Position]], Party[Sequence[NftHolding]]]] = [
             (self._touring.start(protocols, owner), self._touring.start(collections, owner))
             for owner in owners
@@ -105,6 +118,7 @@ class WalletTours:
 
     def added_to(self, readings: Sequence[Reading]) -> list[Reading]:
         """The readings of the wallets, in their order, with what the tours found."""
+        unsearched = self._leaders.collections.unsearched(self._include)
         return [
             replace(
                 reading,
@@ -113,6 +127,7 @@ class WalletTours:
                 protocol_failures=tuple(positions.failures),
                 collections=tuple(holding for some in collections.found for holding in some),
                 collection_failures=tuple(collections.failures),
+                unsearched=unsearched,
             )
             for reading, (positions, collections) in zip(readings, self._parties, strict=True)
         ]

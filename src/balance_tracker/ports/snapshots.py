@@ -1,13 +1,15 @@
 """The seams of history: where snapshots and wallets are kept."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from balance_tracker.core.ids import Address, Slug
+from balance_tracker.core.blocks import At
+from balance_tracker.core.ids import Address, AssetId, Slug
 from balance_tracker.core.kept import Owner
-from balance_tracker.core.snapshots import Snapshot, SnapshotHead, SnapshotState, Wallet
+from balance_tracker.core.snapshots import LinePrice, Snapshot, SnapshotHead, SnapshotState, Wallet
+from balance_tracker.core.whole import WholePortfolio
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,3 +118,21 @@ class WalletStore(Protocol):
         All in one transaction: a crash neither loses a snapshot nor doubles it. Times that passed
         while nobody looked are not made up: what was then can't be read as it was.
         """
+
+
+class ReadsPortfolio(Protocol):
+    """What snapshots are made of: the use case that reads portfolios."""
+
+    async def __call__(
+        self,
+        addresses: Sequence[str],
+        networks: Sequence[str] | None = None,
+        *,
+        currency: str = "usd",
+        at: At | str = None,
+    ) -> WholePortfolio:
+        """Everything that addresses have."""
+
+
+type ReadsPrices = Callable[[Sequence[AssetId], str], Awaitable[Mapping[AssetId, LinePrice]]]
+"""The current prices of assets in a currency, of those that have one; it never fails."""

@@ -18,11 +18,12 @@ from balance_tracker.core.ids import Address, Slug
 from balance_tracker.core.including import Include
 from balance_tracker.core.networks import Network
 from balance_tracker.core.nfts import Collection, NftHolding, NftStandard
-from balance_tracker.core.portfolio import FailureCode, NetworkCoverage, NetworkError
+from balance_tracker.core.portfolio import FailureCode, NetworkCoverage
 from balance_tracker.ports import Cache, NameService, NftReader
 from balance_tracker.services import questions
 from balance_tracker.services.addresses import AddressBook, Owner
 from balance_tracker.services.naming import NAME_GRACE_SECONDS, OwnerNames
+from balance_tracker.services.nft_completing import MOST_IDS, NftCompletion
 from balance_tracker.services.nft_metadata import NftMetadata
 from balance_tracker.services.nft_pages import (
     DEFAULT_LIMIT,
@@ -35,16 +36,12 @@ from balance_tracker.services.nft_pages import (
 )
 from balance_tracker.services.portfolio import resolved
 from balance_tracker.services.reading import Deadline
-from balance_tracker.services.whole_reading import WholeAnswer, WholeReading
-from balance_tracker.telemetry.logging import get_logger
+from balance_tracker.services.whole_reading import WholeReading
 
 KEPT_SECONDS = 900.0
 """How long the pages of a cursor are sure to be there."""
-MOST_IDS = 10_000
 MOST_COLLECTIONS = 20
 """Collections that may be asked for by address: what strangers wrote may be made to cost much."""
-
-_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +117,7 @@ class NftService:
     ) -> None:
         self._networks = networks
         self._readings = readings
-        self._searches = searches
+        self._completion = NftCompletion(searches)
         self._collections = collections
         self._metadata = metadata
         self._book = book
@@ -264,7 +261,9 @@ class NftService:
             )
         except InputError as error:
             return error
-        found, coverage = await self._completed(network, owner, collections, answer, deadline)
+        answer = await self._completion.completed(answer, collections, deadline)
+        reading, coverage = answer.readings.get(owner), answer.coverage
+        found = () if reading is None else reading.collections
         if asked.contracts and network.family == "solana":
             found = tuple(one for one in found if one.collection.contract_address in asked.contracts)
         if asked.contracts and len(asked.networks) > 1:
@@ -280,41 +279,6 @@ class NftService:
         return tuple(
             listed.get(contract) or Collection(network.slug, contract, standard, None, trust="unknown")
             for contract in contracts
-        )
-
-    async def _completed(
-        self,
-        network: Network,
-        owner: Address,
-        collections: Sequence[Collection],
-        answer: WholeAnswer,
-        deadline: Deadline,
-    ) -> tuple[tuple[NftHolding, ...], NetworkCoverage]:
-        """The reading's holdings with the ids that no contract lists."""
-        reading, coverage = answer.readings.get(owner), answer.coverage
-        search = self._searches.get(network.slug)
-        if reading is None:
-            return (), coverage
-        if search is None:
-            return reading.collections, coverage
-        try:
-            async with asyncio.timeout_at(deadline.end):
-                found = await search.search(
-                    owner, collections, reading.collections, reading.block, deadline.wrap_up
-                )
-        except TimeoutError:
-            return reading.collections, _interrupted(coverage, "timed_out", "The ids were not found in time.")
-        except Exception as error:  # noqa: BLE001 - the edge of one network's search: the others go on
-            _log.exception("nft_search_broke", network=network.slug, exc_info=error)
-            return reading.collections, _interrupted(
-                coverage, "internal_error", "The ids could not be found."
-            )
-        failures = (*coverage.collection_failures, *found.failures)
-        return found.holdings, replace(
-            coverage,
-            requests=coverage.requests + found.requests,
-            collection_failures=failures,
-            status="partial" if found.failures and coverage.status == "ok" else coverage.status,
         )
 
     async def _name(self, owner: Owner) -> str | None:
@@ -338,10 +302,6 @@ def _always(_found: _Found) -> bool:
 def _is_whole(found: _Found) -> bool:
     """Whether a finding may answer the same question again."""
     return all(entry.status == "ok" for entry in found.coverage)
-
-
-def _interrupted(coverage: NetworkCoverage, code: str, detail: str) -> NetworkCoverage:
-    return replace(coverage, status="partial", error=NetworkError(code, detail, retryable=True))
 
 
 def _without_elsewhere(coverage: NetworkCoverage, collections: Sequence[Collection]) -> NetworkCoverage:

@@ -17,8 +17,8 @@ def parquet_of(table: Table) -> bytes:
         InputError: ``parquet_unavailable``: pyarrow is not installed here.
     """
     try:
-        import pyarrow  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra, and large
-        import pyarrow.parquet  # type: ignore[import-untyped]  # noqa: PLC0415
+        import pyarrow  # noqa: PLC0415 - an extra, and large
+        import pyarrow.parquet  # noqa: PLC0415
     except ImportError:
         raise InputError(
             "This service can't write Parquet: pyarrow is not installed.",

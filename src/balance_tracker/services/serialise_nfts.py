@@ -42,7 +42,15 @@ def nft_coverage_json(entry: NetworkCoverage) -> Json:
         for one in entry.collection_failures
     ]
     asked = max(entry.collections or 0, len(failed))
-    counts = {"asked": asked, "answered": asked - len(failed), "failed": failed}
+    counts = {
+        "asked": asked,
+        "answered": asked - len(failed),
+        "failed": failed,
+        "not_searched": [
+            {"contract_address": one.contract_address, "name": one.name, "standard": one.standard}
+            for one in entry.unsearched
+        ],
+    }
     return {**coverage_json(entry), "collections": counts}
 
 

@@ -39,13 +39,19 @@ from balance_tracker.core.snapshots import (
 )
 
 
-def settled(fresh: Snapshot, coverage: Sequence[NetworkCoverage], earlier: Sequence[Snapshot]) -> Snapshot:
+def settled(
+    fresh: Snapshot,
+    coverage: Sequence[NetworkCoverage],
+    earlier: Sequence[Snapshot],
+    prices: Mapping[AssetId, LinePrice] | None = None,
+) -> Snapshot:
     """The snapshot with what it lacks carried forward, as far as that goes, and its state.
 
     Args:
         fresh: What was read now.
         coverage: Of the networks of ``fresh``, in the same order.
         earlier: Earlier snapshots of the same subject and currency, the newest first.
+        prices: New prices of what is carried forward, by what prices it.
     """
     lines = fresh.lines
     collections = list(fresh.collections)
@@ -60,11 +66,11 @@ def settled(fresh: Snapshot, coverage: Sequence[NetworkCoverage], earlier: Seque
         collections += gap.collections(collections, earlier)
         since = None if filled is None else filled.since
         networks.append(replace(network, known=filled is not None, carried_from=since))
-    priced, prices = _with_prices(lines, fresh, earlier)
+    priced, worst = _with_prices(lines, {**(prices or {}), **_new_prices(fresh)}, earlier, fresh.taken_at)
     state = SnapshotState.COMPLETE
-    if prices is _Prices.CARRIED or any(network.status != "ok" for network in networks):
+    if worst is _Prices.CARRIED or any(network.status != "ok" for network in networks):
         state = SnapshotState.ESTIMATED
-    if prices is _Prices.LAPSED or not all(network.known for network in networks):
+    if worst is _Prices.LAPSED or not all(network.known for network in networks):
         state = SnapshotState.INCOMPLETE
     return replace(fresh, lines=priced, networks=tuple(networks), collections=tuple(collections), state=state)
 
@@ -195,23 +201,36 @@ def _near(moment: datetime, taken_at: datetime) -> bool:
 
 
 def _with_prices(
-    lines: Sequence[Line], fresh: Snapshot, earlier: Sequence[Snapshot]
+    lines: Sequence[Line],
+    new: Mapping[AssetId, LinePrice],
+    earlier: Sequence[Snapshot],
+    taken_at: datetime,
 ) -> tuple[tuple[Line, ...], _Prices]:
     """Lines with one price for each asset: the new one, else the old one while that is good."""
-    new = {line.price_key: line.price for line in fresh.lines if line.price is not None}
     old = _old_prices(earlier)
     worst = _Prices.FRESH
     priced: list[Line] = []
     for line in lines:
         price, last_price = new.get(line.price_key), None
         if price is None and (before := old.get(line.price_key)) is not None:
-            age = fresh.taken_at - before.as_of
+            age = taken_at - before.as_of
             if age <= CARRY_FOR:
                 price, worst = before, max(worst, _Prices.CARRIED)
             elif age <= LAPSE_FOR:
                 last_price, worst = before, _Prices.LAPSED
         priced.append(replace(line, price=price, last_price=last_price))
     return tuple(priced), worst
+
+
+def _new_prices(fresh: Snapshot) -> dict[AssetId, LinePrice]:
+    return {line.price_key: line.price for line in fresh.lines if line.price is not None}
+
+
+def unpriced_now(fresh: Snapshot, made: Snapshot) -> tuple[AssetId, ...]:
+    """What is carried forward in a snapshot and was not priced with what was read."""
+    new = _new_prices(fresh)
+    keys = (line.price_key for line in made.lines if line.read_at is not None)
+    return tuple(dict.fromkeys(key for key in keys if key not in new))
 
 
 def _old_prices(earlier: Sequence[Snapshot]) -> Mapping[AssetId, LinePrice]:

@@ -3,10 +3,8 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
 from balance_tracker.core.access import Caller
-from balance_tracker.core.blocks import At
 from balance_tracker.core.comparing import Comparison, compare
 from balance_tracker.core.errors import ConflictError, InputError, NotFoundError, UpstreamError
 from balance_tracker.core.ids import Address
@@ -22,12 +20,19 @@ from balance_tracker.core.snapshots import (
     subject_of,
 )
 from balance_tracker.core.whole import WholePortfolio
-from balance_tracker.ports.snapshots import HeadPlace, SnapshotFilter, SnapshotStore, WalletStore
+from balance_tracker.ports.snapshots import (
+    HeadPlace,
+    ReadsPortfolio,
+    ReadsPrices,
+    SnapshotFilter,
+    SnapshotStore,
+    WalletStore,
+)
 from balance_tracker.services.addresses import AddressBook
 from balance_tracker.services.keeping import collections_of, lines_of, networks_of
 from balance_tracker.services.labels import checked_name
 from balance_tracker.services.questions import choose_currency, choose_time
-from balance_tracker.services.settling import settled
+from balance_tracker.services.settling import settled, unpriced_now
 from balance_tracker.services.thinning import span_for
 
 MOST_POINTS = 1000
@@ -38,20 +43,6 @@ _HINT = "GET /snapshots lists them."
 
 _USABLE = (SnapshotState.COMPLETE, SnapshotState.ESTIMATED)
 _TICK = timedelta(microseconds=1)
-
-
-class ReadsPortfolio(Protocol):
-    """What snapshots are made of; :meth:`balance_tracker.services.whole.WholeService.portfolio` is one."""
-
-    async def __call__(
-        self,
-        addresses: Sequence[str],
-        networks: Sequence[str] | None = None,
-        *,
-        currency: str = "usd",
-        at: At | str = None,
-    ) -> WholePortfolio:
-        """Everything that addresses have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +99,7 @@ class SnapshotService:
         portfolio: Reads what is kept.
         book: Tells addresses apart.
         random_bits: Gives a number of so many bits that nobody can foretell.
+        prices: Prices of now for what is carried forward; without it that keeps its old ones.
         now: The time, in UTC.
     """
 
@@ -119,8 +111,10 @@ class SnapshotService:
         book: AddressBook,
         *,
         random_bits: Callable[[int], int],
+        prices: ReadsPrices | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self._prices = prices
         self._store = store
         self._wallets = wallets
         self._portfolio = portfolio
@@ -277,7 +271,11 @@ class SnapshotService:
             networks=networks_of(portfolio),
             collections=collections_of(portfolio),
         )
-        return settled(fresh, portfolio.coverage, earlier)
+        made = settled(fresh, portfolio.coverage, earlier)
+        carried = unpriced_now(fresh, made)
+        if not carried or at is not None or self._prices is None:
+            return made
+        return settled(fresh, portfolio.coverage, earlier, await self._prices(carried, made.currency))
 
     async def _earlier(
         self, about: "_About", currency: str, moment: datetime, *, is_past: bool
@@ -328,7 +326,10 @@ class SnapshotService:
         if request.wallet_id is None:
             owner = await self._book.resolve(request.address or "")
             return owner.address
-        return subject_of((await self._wallet(caller, request.wallet_id)).wallet_id)
+        subject = subject_of(request.wallet_id)
+        if await self._store.extent(SnapshotFilter(caller.owners, subject)) is None:
+            await self._wallet(caller, request.wallet_id)  # Of one that is gone, snapshots may be left.
+        return subject
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,8 +69,8 @@ class UsageBook:
         """
         at = (key_id, self._now().date(), route)
         row = self._rows.pop(at, None) or Usage(*at)
-        self._rows[at] = replace(
-            row,
+        self._rows[at] = Usage(
+            *at,
             requests=row.requests + (not refused),
             units=row.units + units,
             refused=row.refused + refused,

@@ -14,11 +14,19 @@ from balance_tracker.core.including import Include
 from balance_tracker.core.networks import Network
 from balance_tracker.core.nfts import Collection
 from balance_tracker.core.prices import Currency
-from balance_tracker.core.whole import Positions, ValuedPosition, WholePortfolio
+from balance_tracker.core.whole import (
+    STAKE_TOKENS,
+    OwnedCollection,
+    Positions,
+    StakeTokens,
+    ValuedPosition,
+    WholePortfolio,
+)
 from balance_tracker.ports import Cache, NameService
 from balance_tracker.services import questions
 from balance_tracker.services.addresses import AddressBook, Owner
 from balance_tracker.services.naming import NAME_GRACE_SECONDS, OwnerNames
+from balance_tracker.services.nft_completing import MOST_IDS, NftCompletion, first_ids
 from balance_tracker.services.portfolio import resolved
 from balance_tracker.services.reading import Deadline
 from balance_tracker.services.valuation import Priced, Valuation, by_value, lead_seconds, valued
@@ -26,6 +34,8 @@ from balance_tracker.services.whole_reading import WholeAnswer, WholeReading
 from balance_tracker.services.whole_valuing import put_together, totals_of, valued_position
 
 MOST_ADDRESSES = 20
+IDS_TOLD = 100
+"""Ids of a collection that a portfolio shows; ``/nfts`` has all of them, page by page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +48,8 @@ class _Question:
     at: At
     protocols: frozenset[str] | None = None
     only_protocols: bool = False
+    search_nfts: bool = False
+    stake_tokens: StakeTokens = "position"
 
 
 class WholeService:
@@ -52,6 +64,7 @@ class WholeService:
         deadline_seconds: How long one answer may take.
         valuation: Prices what is held; without it nothing is priced.
         collections: Which collections a portfolio asks, by network.
+        completion: Searches for NFTs that no contract lists, where that is asked for.
         now: The time, in UTC.
     """
 
@@ -66,6 +79,7 @@ class WholeService:
         deadline_seconds: float,
         valuation: Valuation | None = None,
         collections: Mapping[Slug, Sequence[Collection]] | None = None,
+        completion: NftCompletion | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._networks = networks
@@ -74,6 +88,7 @@ class WholeService:
         self._deadline_seconds = deadline_seconds
         self._valuation = valuation
         self._collections = collections or {}
+        self._completion = NftCompletion({}) if completion is None else completion
         self._names = OwnerNames(names, cache)
         self._now = now
 
@@ -84,6 +99,8 @@ class WholeService:
         *,
         currency: str = "usd",
         at: At | str = None,
+        search_nfts: bool = False,
+        stake_tokens: StakeTokens = "position",
     ) -> WholePortfolio:
         """Everything that addresses have, and what could not be learnt.
 
@@ -92,6 +109,10 @@ class WholeService:
             networks: Slugs to ask; every tracked network of the addresses' families without them.
             currency: What values are in.
             at: A block number (then exactly one EVM network), a time, or ``None`` for the latest block.
+            search_nfts: Whether tokens that no contract lists are searched for, at the same block. It takes
+                more requests; without it such collections are the coverage's ``unsearched``.
+            stake_tokens: Whether a token that stands for a stake is a ``position`` in what is staked, or a
+                ``holding`` at its own price; never both.
 
         Raises:
             InputError: Something asked for can't be; its hint says what can.
@@ -99,9 +120,11 @@ class WholeService:
         """
         deadline = Deadline.after(self._deadline_seconds)
         asked = await self._question(addresses, networks, currency, at, deadline)
+        stakes = _chosen_stake_tokens(stake_tokens)
+        asked = replace(asked, search_nfts=search_nfts, stake_tokens=stakes)
         answers, priced = await self._answers(asked, deadline)
         asked = await self._named(asked, answers)
-        had = put_together(answers)
+        had = put_together(answers, stakes)
         holdings = tuple(by_value(valued(balance, priced) for balance in had.balances))
         positions = _by_net_value(valued_position(position, priced) for position in had.positions)
         return WholePortfolio(
@@ -110,7 +133,7 @@ class WholeService:
             currency=asked.currency,
             holdings=holdings,
             positions=positions,
-            collections=had.collections,
+            collections=_told(had.collections) if search_nfts else had.collections,
             excluded=had.excluded,
             totals=totals_of(asked.networks, holdings, positions),
             coverage=tuple(answer.coverage for answer in answers),
@@ -254,13 +277,20 @@ class WholeService:
         reading = self._readings[slug]
         all_protocols = frozenset(reading.protocols)
         include = Include(protocols=all_protocols if asked.protocols is None else asked.protocols)
+        collections = () if asked.only_protocols else tuple(self._collections.get(slug, ()))
         if not asked.only_protocols:
-            include = replace(include, collections=tuple(self._collections.get(slug, ())), nfts=True)
+            include = replace(include, collections=collections, nfts=True)
+        if asked.search_nfts:
+            # A contract that lists more ids than are told is not searched for the rest of them.
+            include = replace(include, most_ids=MOST_IDS)
         with_tokens = not asked.only_protocols
         try:
-            return await reading.answer(owners, asked.at, include, deadline, with_tokens=with_tokens)
+            answer = await reading.answer(owners, asked.at, include, deadline, with_tokens=with_tokens)
         except InputError as error:
             return error
+        if not asked.search_nfts:
+            return answer
+        return await self._completion.completed(answer, collections, deadline)
 
     async def _named(self, asked: _Question, answers: Sequence[WholeAnswer]) -> _Question:
         """The question with the name of its owner, if there is one owner and it is soon found.
@@ -301,10 +331,31 @@ class WholeService:
     ) -> Priced:
         """Prices as far as they are there at a time of the loop; the sources go on for the next to ask."""
         answers = _good(results)
-        assets = put_together(answers).priceable()
+        assets = put_together(answers, asked.stake_tokens).priceable()
         if self._valuation is None or not assets:
             return Priced()
         return await self._valuation.priced(assets, _moment(asked.at, answers), asked.currency, until)
+
+
+def _chosen_stake_tokens(stake_tokens: str) -> StakeTokens:
+    """How stake tokens are told.
+
+    Raises:
+        InputError: ``invalid_parameter``: there is no such way.
+    """
+    for known in STAKE_TOKENS:
+        if stake_tokens == known:
+            return known
+    raise InputError(
+        "Stake tokens can't be told like that.",
+        code="invalid_parameter",
+        hint=f"'stake_tokens' is one of: {', '.join(STAKE_TOKENS)}.",
+    )
+
+
+def _told(collections: Iterable[OwnedCollection]) -> tuple[OwnedCollection, ...]:
+    """The collections with as many ids as a portfolio has room for."""
+    return tuple(replace(one, holding=first_ids(one.holding, IDS_TOLD)) for one in collections)
 
 
 def _good(results: Iterable[WholeAnswer | InputError]) -> list[WholeAnswer]:

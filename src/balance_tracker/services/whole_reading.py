@@ -16,6 +16,7 @@ from balance_tracker.core.errors import InputError, UpstreamError
 from balance_tracker.core.ids import Address, shorten
 from balance_tracker.core.including import Include
 from balance_tracker.core.networks import Network
+from balance_tracker.core.nfts import Collection
 from balance_tracker.core.portfolio import NetworkCoverage, NetworkError, Reading
 from balance_tracker.core.positions import ProtocolFailure
 from balance_tracker.ports import Cache, ChainReader
@@ -176,6 +177,7 @@ class WholeReading:
         ]
         asked = sorted({slug for reading in kept.readings.values() for slug in reading.protocols_asked})
         error = next(iter(kept.errors.values()), None)
+        unsearched = _unsearched(kept.readings.values())
         coverage = replace(
             parts[0],
             status="ok" if error is None and all(part.status == "ok" for part in parts) else "partial",
@@ -188,8 +190,9 @@ class WholeReading:
             error=error,
             protocols=tuple(asked),
             protocol_failures=_each_once(part.protocol_failures for part in parts),
-            collections=len(include.collections),
+            collections=len(include.collections) - len(unsearched),
             collection_failures=_each_once(part.collection_failures for part in parts),
+            unsearched=unsearched,
         )
         return WholeAnswer(self.network, kept.readings, coverage)
 
@@ -207,9 +210,11 @@ class WholeReading:
         coverage = self._coverages.failed(asked.assets, error, started).coverage
         slugs = [slug for slug in self.protocols if slug in include.protocols]
         failures = tuple(ProtocolFailure(slug, None, error.code, error.detail) for slug in slugs)
+        unsearched = tuple(one for one in include.collections if one.standard == "erc1155")
         collections = tuple(
             ProtocolFailure("nfts", str(one.contract_address), error.code, error.detail)
             for one in include.collections
+            if one not in unsearched
         )
         return WholeAnswer(
             self.network,
@@ -218,8 +223,9 @@ class WholeReading:
                 coverage,
                 protocols=tuple(slugs),
                 protocol_failures=failures,
-                collections=len(include.collections),
+                collections=len(collections),
                 collection_failures=collections,
+                unsearched=unsearched,
             ),
         )
 
@@ -248,6 +254,12 @@ class WholeReading:
 def _always(_kept: _Kept) -> bool:
     """Everything usable is kept; a network that failed never becomes a reading."""
     return True
+
+
+def _unsearched(readings: Iterable[Reading]) -> tuple[Collection, ...]:
+    """The collections of which some owner's reading can't tell, each once."""
+    found = {one.contract_address: one for reading in readings for one in reading.unsearched}
+    return tuple(found.values())
 
 
 def _number(block: BlockRef) -> int:

@@ -1,17 +1,19 @@
 """What addresses have, put together and valued: holdings without what stands for a position, and totals."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from balance_tracker.core.amounts import exact_sum
 from balance_tracker.core.assets import Asset
 from balance_tracker.core.ids import Address, AssetId, Slug
-from balance_tracker.core.portfolio import Balance, Excluded, Holding
-from balance_tracker.core.positions import Leg, Position
+from balance_tracker.core.networks import Network
+from balance_tracker.core.portfolio import Balance, Excluded, Holding, Reading
+from balance_tracker.core.positions import Leg, Position, PositionKind
 from balance_tracker.core.whole import (
     WALLET,
     OwnedCollection,
+    StakeTokens,
     Totals,
     ValuedLeg,
     ValuedPosition,
@@ -45,8 +47,15 @@ class Had:
         return list({asset.asset_id: asset for asset in assets if asset.trust != "spam"}.values())
 
 
-def put_together(answers: Sequence[WholeAnswer]) -> Had:
-    """What the networks answered as one; nothing that stands for a position is counted beside it."""
+def put_together(answers: Sequence[WholeAnswer], stake_tokens: StakeTokens = "position") -> Had:
+    """What the networks answered as one; nothing that stands for a position is counted beside it.
+
+    Args:
+        answers: Of the networks.
+        stake_tokens: Whether tokens that stand for a stake are positions or holdings.
+    """
+    if stake_tokens == "holding":
+        answers = [_with_stakes_held(answer) for answer in answers]
     balances: dict[AssetId, Balance] = {}
     excluded: list[Excluded] = []
     for balance, reason in (one for answer in answers for one in _judged_balances(answer)):
@@ -153,6 +162,31 @@ def _judged_balances(answer: WholeAnswer) -> Iterator[tuple[Balance, str | None]
                 asset = judged(balance.asset)
                 own = balance if asset is balance.asset else replace(balance, asset=asset)
                 yield own, _reason(asset, receipts, answer.network.mirrors)
+
+
+def _with_stakes_held(answer: WholeAnswer) -> WholeAnswer:
+    """The answer without the stakes whose tokens are in it as balances, which then count themselves."""
+    readings = {owner: _stakes_held(one, answer.network) for owner, one in answer.readings.items()}
+    return replace(answer, readings=readings)
+
+
+def _stakes_held(reading: Reading, network: Network) -> Reading:
+    """A token that was not read, or that does not count, does not stand in for its stake."""
+    held = {
+        str(one.asset.contract_address).lower()
+        for one in reading.balances
+        if one.raw_amount and _reason(judged(one.asset), set(), network.mirrors) is None
+    }
+    kept = tuple(one for one in reading.positions if not _is_stake_of(one, held))
+    return replace(reading, positions=kept)
+
+
+def _is_stake_of(position: Position, held: Set[str]) -> bool:
+    """Whether a position is a stake, and all of it is what tokens among these stand for."""
+    if position.kind is not PositionKind.STAKING or position.borrowed or position.claimable:
+        return False
+    receipts = [leg.receipt for leg in position.supplied]
+    return bool(receipts) and all(one is not None and one.lower() in held for one in receipts)
 
 
 def _receipts(positions: Iterable[Position]) -> set[str]:

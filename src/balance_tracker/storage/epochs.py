@@ -1,18 +1,19 @@
 """Counts changes of what processes keep in memory, so that all of them notice at once."""
 
+import sqlite3
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.pool import StaticPool
 
 from balance_tracker.storage.database import Database
 from balance_tracker.storage.tables import EPOCHS
 
 KEYS = "keys"
+
+_WAIT_SECONDS = 0.2
 
 
 async def bump(connection: AsyncConnection, name: str) -> None:
@@ -27,6 +28,8 @@ async def bump(connection: AsyncConnection, name: str) -> None:
 class FileEpoch:
     """Reads one counter of an SQLite file in microseconds, at every request and without a thread.
 
+    By the driver itself: SQLAlchemy takes several times what the question takes.
+
     A database on another machine is not read like that: there it is always ``None``.
     """
 
@@ -37,19 +40,15 @@ class FileEpoch:
             .where(EPOCHS.c.name == name)
             .compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
         )
-        self._engine: Engine | None = None
-        self._connection: Connection | None = None
+        self._connection: sqlite3.Connection | None = None
 
     def __enter__(self) -> Self:
         if self._file:
-            self._engine = create_engine(
-                f"sqlite:///{self._file}",
-                poolclass=StaticPool,
-                isolation_level="AUTOCOMMIT",
-                connect_args={"check_same_thread": False, "timeout": 0.2},
+            connection = sqlite3.connect(
+                self._file, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False
             )
-            event.listen(self._engine, "connect", _read_only)
-            self._connection = self._engine.connect()
+            connection.execute("PRAGMA query_only=ON")
+            self._connection = connection
         return self
 
     def __exit__(
@@ -58,21 +57,13 @@ class FileEpoch:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
-        if self._engine is not None:
-            self._engine.dispose()
 
     def current(self) -> str | None:
         """The counter; ``None`` where it can't be read like that, or not now."""
         if self._connection is None:
             return None
         try:
-            row = self._connection.exec_driver_sql(self._question).first()
-        except SQLAlchemyError:
+            row = self._connection.execute(self._question).fetchone()
+        except sqlite3.Error:
             return None
         return "0" if row is None else str(row[0])
-
-
-def _read_only(connection: object, _record: object) -> None:
-    cursor = connection.cursor()  # type: ignore[attr-defined] # the driver's, which has no type of its own
-    cursor.execute("PRAGMA query_only=ON")
-    cursor.close()
