@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any
 
 from balance_tracker import __version__
+from benchmarks.batch import measure_batch
 from benchmarks.portfolio import KEYS as PORTFOLIO_KEYS
 from benchmarks.portfolio import PORTFOLIO_CASES, PortfolioMeasurement, portfolio_node
 from benchmarks.scene import bench_node
@@ -28,11 +29,11 @@ from benchmarks.table import as_table
 from benchmarks.truth import MANY_WALLETS
 from benchmarks.workloads import WORKLOADS, Measurement, grow
 
-GROWTH, SERVICE, SERVED = "growth", "service", "served"
+GROWTH, SERVICE, SERVED, BATCH = "growth", "service", "served", "batch"
 MATRIX_KEYS = (*(workload.key for workload in WORKLOADS), GROWTH)
 """What is measured on the node of thousands of wallets."""
 
-KEYS = (*MATRIX_KEYS, *PORTFOLIO_KEYS, SERVICE, SERVED)
+KEYS = (*MATRIX_KEYS, *PORTFOLIO_KEYS, SERVICE, SERVED, BATCH)
 
 
 def main() -> None:
@@ -69,7 +70,7 @@ def measure(parts: frozenset[str], *, quick: bool) -> dict[str, Any]:
             _matrices(document, parts, Measuring(simulator, say, quick))
         if parts.intersection(PORTFOLIO_KEYS):
             document["cases"] += _portfolios(parts, Measuring(simulator, say, quick))
-    for name, work in ((SERVICE, measure_service), (SERVED, measure_served)):
+    for name, work in ((SERVICE, measure_service), (SERVED, measure_served), (BATCH, measure_batch)):
         if name in parts:
             say(name)
             _part(document, name, work)

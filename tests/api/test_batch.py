@@ -9,7 +9,6 @@ from tests.fakes.guarded import guarded, new_key, outcome
 from tests.fakes.readers import ALICE, BASE, ETHEREUM, ScriptedReader
 
 from balance_tracker.api import batch_schemas as shapes
-from balance_tracker.core.access import Limit
 
 LINES = {"Accept": "application/x-ndjson"}
 
@@ -139,7 +138,7 @@ def test_what_belongs_to_another_key_is_not_there() -> None:
 
 
 def test_ten_addresses_cost_one_unit() -> None:
-    with guarded(rate_limit_anonymous=Limit(100, 3600)) as api:
+    with guarded(rate_limit_anonymous="100/hour") as api:
 
         def left(count: int) -> int:
             answer = api.post("/batch", json={"addresses": wallets(count)})
@@ -150,7 +149,7 @@ def test_ten_addresses_cost_one_unit() -> None:
 
 
 def test_a_batch_that_is_more_than_is_left_is_refused_and_not_kept() -> None:
-    with guarded(rate_limit_anonymous=Limit(20, 3600)) as api:
+    with guarded(rate_limit_anonymous="20/hour") as api:
         answer = api.post("/batch", json={"addresses": wallets(250)})
         assert outcome(answer)[0] == 429
         assert int(answer.headers["retry-after"]) > 0

@@ -19,8 +19,20 @@ ROUNDS = 5
 
 
 @contextmanager
-def serving(environment: dict[str, str]) -> Iterator[httpx2.Client]:
-    """A client of a process of its own."""
+def serving(environment: dict[str, str], processes: int = 1) -> Iterator[list[httpx2.Client]]:
+    """Processes that serve, started side by side: importing takes most of their time."""
+    with ExitStack() as stack:
+        started = [stack.enter_context(_started(environment)) for _ in range(processes)]
+        clients = []
+        for process in started:
+            assert process.stdout is not None
+            url = f"http://127.0.0.1:{int(process.stdout.readline())}"
+            clients.append(stack.enter_context(httpx2.Client(base_url=url, timeout=20)))
+        yield clients
+
+
+@contextmanager
+def _started(environment: dict[str, str]) -> Iterator["subprocess.Popen[str]"]:
     with subprocess.Popen(
         [sys.executable, "-m", "tests.api.guarded_process"],
         cwd=ROOT,
@@ -30,17 +42,14 @@ def serving(environment: dict[str, str]) -> Iterator[httpx2.Client]:
         text=True,
     ) as process:
         assert process.stdin is not None
-        assert process.stdout is not None
         try:
-            port = int(process.stdout.readline())
-            with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
-                yield client
+            yield process
         finally:
             process.stdin.close()
             process.wait(20)
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "postgresql with redis"])
+@pytest.fixture(params=["sqlite", "postgresql with redis"])
 def environment(request: pytest.FixtureRequest) -> dict[str, str]:
     kind = request.param
     database = "sqlite_url" if kind.startswith("sqlite") else "postgres_url"
@@ -71,8 +80,7 @@ def command(environment: dict[str, str], *words: str) -> str:
 
 @pytest.mark.integration
 def test_a_change_of_a_key_is_seen_at_once_in_every_process(environment: dict[str, str]) -> None:
-    with ExitStack() as stack:
-        one, other = (stack.enter_context(serving(environment)) for _ in range(2))
+    with serving(environment, 2) as (one, other):
         for number in range(ROUNDS):
             made = one.post("/keys", json={"name": f"script {number}"}, headers=ADMIN).json()
             key = {"X-API-Key": made["key"]}
@@ -100,11 +108,11 @@ def test_a_change_of_a_key_is_seen_at_once_in_every_process(environment: dict[st
 @pytest.mark.integration
 def test_usage_is_kept_when_a_process_ends(sqlite_url: str) -> None:
     chosen = {"DATABASE_URL": sqlite_url, "TRACKER_ADMIN_KEY": ADMIN_KEY, "TRACKER_LOG_LEVEL": "warning"}
-    with serving(chosen) as api:
+    with serving(chosen) as (api,):
         made = api.post("/keys", json={"name": "x"}, headers=ADMIN).json()
         for _ in range(3):
             api.get("/networks", headers={"X-API-Key": made["key"]})
-    with serving(chosen) as api:
+    with serving(chosen) as (api,):
         usage = api.get(f"/keys/{made['id']}/usage", headers=ADMIN).json()["usage"]
     assert [(row["route"], row["requests"]) for row in usage] == [("/networks", 3)]
 

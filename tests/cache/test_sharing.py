@@ -160,3 +160,21 @@ async def settled(cache: MemoryCache) -> None:
     """Everything that was to be told to Redis is told."""
     assert isinstance(cache, SharedCache)
     await asyncio.gather(*cache._behind)
+
+
+async def test_versions_that_may_read_by_other_rules_share_nothing(
+    opened: OpenSharing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def loaded(word: str) -> str:
+        cache = (await opened()).cache("test", "same")
+
+        async def load() -> str:
+            return word
+
+        value, _ = await cache.get_or_load("key", 60, load, lambda _: True, str)
+        await cache.close()
+        return value
+
+    assert [await loaded("old"), await loaded("same version")] == ["old", "old"]
+    monkeypatch.setattr("balance_tracker.bootstrap.redis_sharing.__version__", "99")
+    assert await loaded("new") == "new"

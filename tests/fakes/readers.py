@@ -10,7 +10,7 @@ from balance_tracker.core.errors import InputError, UpstreamError
 from balance_tracker.core.ids import Address, AssetId, NetworkId, Slug, token_asset_id
 from balance_tracker.core.including import BALANCES_ONLY, Include
 from balance_tracker.core.networks import Family, NativeCoin, Network
-from balance_tracker.core.nfts import NftHolding
+from balance_tracker.core.nfts import Collection, NftHolding
 from balance_tracker.core.portfolio import AssetFailure, Balance, FailureCode, Reading
 from balance_tracker.core.positions import Position, ProtocolFailure
 from balance_tracker.ports import EndpointHealth
@@ -91,6 +91,7 @@ class ScriptedReader:
     protocol_failures: tuple[ProtocolFailure, ...] = ()
     collections: tuple[NftHolding, ...] = ()
     included: list[Include] = field(default_factory=list)
+    unsearched: tuple[Collection, ...] = ()
 
     @property
     def protocols(self) -> tuple[str, ...]:
@@ -144,6 +145,7 @@ class ScriptedReader:
                 one for one in self.protocol_failures if one.protocol in include.protocols
             ),
             collections=self.collections if include.collections else (),
+            unsearched=tuple(one for one in self.unsearched if one in include.collections),
         )
 
     async def _take_time(self) -> None:

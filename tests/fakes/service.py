@@ -11,9 +11,10 @@ from balance_tracker.cache.memory import MemoryCache
 from balance_tracker.core.assets import Asset
 from balance_tracker.core.ids import Slug
 from balance_tracker.core.nfts import Collection
-from balance_tracker.ports import NameService, PriceSource
+from balance_tracker.ports import NameService, NftReader, PriceSource
 from balance_tracker.services.addresses import AddressBook
 from balance_tracker.services.many import OWNERS_PER_CHUNK, ManyPortfolios
+from balance_tracker.services.nft_completing import NftCompletion
 from balance_tracker.services.past_prices import PastPrices
 from balance_tracker.services.portfolio import PortfolioService
 from balance_tracker.services.pricing import PriceService
@@ -51,6 +52,7 @@ class Scene:
         price_ttl_seconds: float = 300,
         source_seconds: float = 1,
         collections: Mapping[Slug, Sequence[Collection]] | None = None,
+        searches: Mapping[Slug, NftReader] | None = None,
     ) -> None:
         self.clock = Clock()
         self.cache = MemoryCache("balances", clock=self.clock)
@@ -95,6 +97,7 @@ class Scene:
             deadline_seconds=deadline_seconds,
             valuation=valuation,
             collections=collections,
+            completion=NftCompletion(searches or {}, self.cache, ttl_seconds),
             now=lambda: NOW,
         )
         self.many = ManyPortfolios(

@@ -54,6 +54,10 @@ class Program:
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     @property
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None

@@ -124,7 +124,7 @@ async def test_another_worker_goes_on_where_one_was_cut_off(
     made = await desk.create(*wallets(6))
     job = await desk.job()
     begun = asyncio.create_task(desk.service.work(job))
-    while (await desk.service.get(CALLER, made.batch_id)).done < 2:
+    while (await desk.service.get(CALLER, made.batch_id)).done < 2:  # noqa: ASYNC110 - it is in the database
         await asyncio.sleep(0)
     begun.cancel()
     await asyncio.gather(begun, return_exceptions=True)
@@ -205,7 +205,7 @@ async def test_slow_results_are_kept_while_others_are_read(
         ((ALICE,), {"networks": ("atlantis",)}, "unknown_network"),
         ((ALICE,), {"include": ("weather",)}, "invalid_include"),
         ((ALICE,), {"include": ()}, "invalid_include"),
-        ((ALICE,), {"currency": "xyz"}, "unsupported_currency"),
+        ((ALICE,), {"currency": "xyz"}, "invalid_currency"),
     ],
 )
 async def test_what_is_wrong_for_every_address_is_refused_at_once(
@@ -221,6 +221,6 @@ async def test_what_is_wrong_for_every_address_is_refused_at_once(
 async def test_the_estimate_is_what_is_left_at_the_pace_so_far(database: Database) -> None:
     started = datetime(2026, 11, 22, tzinfo=UTC)
     batch = Batch("bat_1", CALLER.owner, "", BatchState.RUNNING, 1000, 250, 0, 0, started, started)
-    assert batch.left_seconds(started + timedelta(seconds=10)) == 30
+    assert batch.left(started + timedelta(seconds=10)) == timedelta(seconds=30)
     with pytest.raises(NotFoundError):
         await Desk(database).service.get(CALLER, "bat_of_nobody")

@@ -180,7 +180,7 @@ async def test_a_batch_ends_in_the_state_of_its_results(
     assert await store.end("bat_0001", job)  # a worker that was cut off before its job ended
 
     found = await stood(store)
-    assert (found.state, found.ended_at, found.left_seconds(NOW)) == (state, NOW, None)
+    assert (found.state, found.ended_at, found.left(NOW)) == (state, NOW, None)
     assert await store.begin("bat_0001", job) is None
 
 

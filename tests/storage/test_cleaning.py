@@ -125,6 +125,21 @@ async def test_of_each_old_day_and_subject_the_last_snapshot_stays(
     assert await ids(database) == {"last", "next day", "other subject", "other owner", "same time b"}
 
 
+async def test_the_last_of_a_day_that_is_known_stays_in_each_currency(
+    database: Database, cleaning: Clean
+) -> None:
+    day = datetime(2026, 11, 1, tzinfo=UTC)
+    rows = [snapshot(name, day + hour * timedelta(hours=1)) for hour, name in enumerate("abcdef")]
+    rows[2] |= {"state": "estimated"}
+    rows[3] |= {"state": "incomplete"}
+    rows[4] |= {"currency": "eur"}
+    rows[5] |= {"currency": "chf", "state": "incomplete"}
+    await put(database, SNAPSHOTS, *rows)
+
+    assert (await cleaning(10).clean())["snapshots"] == 3
+    assert await ids(database) == {"c", "e", "f"}
+
+
 async def test_the_day_that_is_at_its_limit_is_whole(database: Database, cleaning: Clean) -> None:
     limit = datetime(2026, 11, 12, tzinfo=UTC)  # ten days before today
     await put(database, SNAPSHOTS, *(snapshot(f"{n}", limit + n * timedelta(hours=6)) for n in range(-4, 4)))

@@ -293,6 +293,20 @@ class TestPostgres:
         assert await names(postgres_database) == ["before"]
         await put(postgres_database, "after")
 
+    async def test_connections_to_a_server_that_became_a_standby_are_given_up(
+        self, postgres_database: Database
+    ) -> None:
+        async with AsyncExitStack() as stack:
+            for _ in range(3):
+                connection = await stack.enter_async_context(postgres_database.writing())
+                await connection.execute(text("SET default_transaction_read_only = on"))
+
+        with pytest.raises(StorageError, match="can't be written"):
+            await put(postgres_database, "refused")
+
+        await put(postgres_database, "elsewhere")  # a new connection is to the server that leads now
+        assert await names(postgres_database) == ["elsewhere"]
+
     async def test_what_was_under_way_when_the_server_was_killed_is_told_and_not_kept(
         self, postgres: PostgresServer, postgres_database: Database
     ) -> None:

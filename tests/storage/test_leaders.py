@@ -39,3 +39,11 @@ async def test_the_task_of_a_process_that_is_gone_goes_to_another(database: Data
 
     assert await leaders.take("cleaning", "another", 60)
     assert not await leaders.take("cleaning", "one", 60)
+
+
+async def test_a_process_whose_clock_was_ahead_does_not_keep_a_task_from_others(database: Database) -> None:
+    assert await SqlLeaders(database, now=lambda: NOW + timedelta(days=1)).take("cleaning", "ahead", 60)
+    assert await SqlLeaders(database, now=lambda: NOW).take("cleaning", "another", 60)
+
+    assert await SqlLeaders(database, now=lambda: NOW + timedelta(seconds=100)).take("cleaning", "ahead", 60)
+    assert not await SqlLeaders(database, now=lambda: NOW + timedelta(seconds=50)).take("cleaning", "x", 60)

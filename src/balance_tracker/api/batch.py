@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 import orjson
@@ -199,7 +199,7 @@ async def cancel(
 
 
 def _batch(found: Batch) -> Json:
-    left = found.left_seconds(datetime.now(UTC))
+    left = found.left(datetime.now(UTC))
     return {
         "id": found.batch_id,
         "status": found.state.value,
@@ -210,7 +210,7 @@ def _batch(found: Batch) -> Json:
             "partial": found.incomplete,
             "failed": found.failed,
         },
-        "estimated_seconds_left": None if left is None else int(left),
+        "estimated_seconds_left": None if left is None else left // timedelta(seconds=1),
         "created_at": time_text(found.created_at),
         "started_at": None if found.started_at is None else time_text(found.started_at),
         "ended_at": None if found.ended_at is None else time_text(found.ended_at),

@@ -4,6 +4,7 @@ import hashlib
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from balance_tracker import __version__
 from balance_tracker.bootstrap.sharing import RedisStatus, Sharing
 from balance_tracker.cache.board import Board as RedisBoard
 from balance_tracker.cache.memory import MemoryCache
@@ -47,4 +48,5 @@ async def open_redis_sharing(stack: AsyncExitStack, url: str) -> RedisSharing:
 
 
 def _digest(*parts: object) -> str:
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    """What tells values apart; those of another version may have been read by other rules."""
+    return hashlib.sha256(repr((__version__, parts)).encode()).hexdigest()[:16]

@@ -1,7 +1,7 @@
 """A batch: one question about many addresses, answered in the background."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from balance_tracker.core.kept import Owner
@@ -73,12 +73,11 @@ class Batch:
     ended_at: datetime | None = None
     error: str | None = None
 
-    def left_seconds(self, now: datetime) -> float | None:
+    def left(self, now: datetime) -> timedelta | None:
         """An estimate of the time it still takes; ``None`` before anything is done, and after its end."""
         if self.state is not BatchState.RUNNING or self.started_at is None or not self.done:
             return None
-        elapsed = (now - self.started_at).total_seconds()
-        return max(0.0, elapsed * (self.total - self.done) / self.done)
+        return max(timedelta(0), (now - self.started_at) * (self.total - self.done) // self.done)
 
 
 def state_at_end(total: int, failed: int, incomplete: int) -> BatchState:

@@ -8,9 +8,9 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 from celery import Celery
-from kombu import Connection
 
 from balance_tracker.telemetry.job_metrics import JOB_METRICS
 from balance_tracker.telemetry.logging import get_logger
@@ -109,7 +109,7 @@ class CeleryQueue:
                 self._app.send_task(TASK, args=[job_id], connection=connection, retry=False)
 
 
-def _waiting(connection: Connection) -> int:
+def _waiting(connection: Any) -> int:
     """Messages that no worker has taken yet."""
     with connection.channel() as channel:
         try:

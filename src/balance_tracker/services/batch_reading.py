@@ -8,8 +8,8 @@ from balance_tracker.core.errors import InputError, UpstreamError
 from balance_tracker.core.ids import Slug
 from balance_tracker.core.networks import Network
 from balance_tracker.core.whole import WholePortfolio
+from balance_tracker.ports.snapshots import ReadsPortfolio
 from balance_tracker.services.questions import find_network, split_words
-from balance_tracker.services.snapshots import ReadsPortfolio
 
 AT_ONCE = 4
 

@@ -177,7 +177,10 @@ class PriceShelf:
         )
 
     def adopt(self, key: AssetId, told: Told, age_seconds: float) -> bool:
-        """Keep what another process decided, if it asked later than this one did; whether it is fresh."""
+        """Keep what another process decided, if it asked later than this one did; whether it is fresh.
+
+        How long that stands is this one's to say: the other may have been set to be less exact.
+        """
         now = self._clock() - age_seconds
         asked_at = now - told.asked_age
         last = self._kept.get(key)
@@ -186,7 +189,7 @@ class PriceShelf:
                 told.price,
                 now - told.decided_age,
                 asked_at,
-                told.good_for,
+                min(told.good_for, self.ttl_seconds * (1 if told.price is not None else UNKNOWN_FOR_TTLS)),
                 told.anchor,
                 now - told.anchored_age,
                 told.lag,

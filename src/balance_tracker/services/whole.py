@@ -265,7 +265,12 @@ class WholeService:
                 for slug, owners in asked.networks.items()
             ]
             pricing = group.create_task(self._priced(asked, tasks, deadline))
-        results = [task.result() for task in tasks]
+            # Beside the prices, which must not wait for a search.
+            completing = [
+                group.create_task(self._completed(slug, task, asked, deadline))
+                for slug, task in zip(asked.networks, tasks, strict=True)
+            ]
+        results = [task.result() for task in completing]
         for result in results:
             if isinstance(result, InputError):
                 raise result
@@ -277,20 +282,29 @@ class WholeService:
         reading = self._readings[slug]
         all_protocols = frozenset(reading.protocols)
         include = Include(protocols=all_protocols if asked.protocols is None else asked.protocols)
-        collections = () if asked.only_protocols else tuple(self._collections.get(slug, ()))
         if not asked.only_protocols:
-            include = replace(include, collections=collections, nfts=True)
+            include = replace(include, collections=tuple(self._collections.get(slug, ())), nfts=True)
         if asked.search_nfts:
             # A contract that lists more ids than are told is not searched for the rest of them.
             include = replace(include, most_ids=MOST_IDS)
         with_tokens = not asked.only_protocols
         try:
-            answer = await reading.answer(owners, asked.at, include, deadline, with_tokens=with_tokens)
+            return await reading.answer(owners, asked.at, include, deadline, with_tokens=with_tokens)
         except InputError as error:
             return error
-        if not asked.search_nfts:
+
+    async def _completed(
+        self,
+        slug: Slug,
+        reading: asyncio.Task[WholeAnswer | InputError],
+        asked: _Question,
+        deadline: Deadline,
+    ) -> WholeAnswer | InputError:
+        """What a network answered, with the NFTs that no contract lists if they are to be searched for."""
+        answer = await reading
+        if isinstance(answer, InputError) or not asked.search_nfts:
             return answer
-        return await self._completion.completed(answer, collections, deadline)
+        return await self._completion.completed(answer, self._collections.get(slug, ()), deadline)
 
     async def _named(self, asked: _Question, answers: Sequence[WholeAnswer]) -> _Question:
         """The question with the name of its owner, if there is one owner and it is soon found.

@@ -198,8 +198,8 @@ class WholeReading:
 
     def _last_good(self, asked: _Asked, error: NetworkError, started: float) -> WholeAnswer | None:
         kept = self._cache.last_good(asked.key(self.network), _Kept)
-        if kept is None:
-            return None
+        if kept is None or kept[0].errors:
+            return None  # an answer that lacks an owner would hide that nothing is known of it
         answer = self._answered(*kept, started, asked.include)
         coverage = replace(answer.coverage, status="stale", stale=True, error=error)
         return replace(answer, coverage=coverage)

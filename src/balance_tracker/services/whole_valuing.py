@@ -83,7 +83,7 @@ def valued_position(position: Position, priced: Priced) -> ValuedPosition:
     ]
     supplied, borrowed, claimable = sides
     plus = [one.holding.value for one in (*supplied, *claimable)]
-    minus = [None if (value := one.holding.value) is None else -value for one in borrowed]
+    minus = [None if (value := one.holding.value) is None else value.copy_negate() for one in borrowed]
     values = [*plus, *minus]
     net = None if None in values else exact_sum(value for value in values if value is not None)
     return ValuedPosition(position, supplied, borrowed, claimable, net)
@@ -123,7 +123,7 @@ def _of_position(one: ValuedPosition) -> _Entry:
     position = one.position
     signed = [(leg, 1) for leg in (*one.supplied, *one.claimable)] + [(leg, -1) for leg in one.borrowed]
     parts = tuple(
-        (leg.leg.asset.price_key, sign * leg.holding.value)
+        (leg.leg.asset.price_key, leg.holding.value.copy_negate() if sign < 0 else leg.holding.value)
         for leg, sign in signed
         if leg.holding.value is not None
     )

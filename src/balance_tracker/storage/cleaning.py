@@ -2,8 +2,20 @@
 
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import BigInteger, ColumnElement, Select, Table, delete, func, select, tuple_, type_coerce
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Table,
+    case,
+    delete,
+    func,
+    select,
+    tuple_,
+    type_coerce,
+)
 
+from balance_tracker.core.snapshots import SnapshotState
 from balance_tracker.storage.database import Database
 from balance_tracker.storage.tables import BATCHES, JOBS, KEY_USAGE, SNAPSHOTS
 
@@ -46,10 +58,14 @@ class SqlKeptStore:
         return await self._delete(SNAPSHOTS, old.limit(limit))
 
     async def thin_snapshots(self, before: datetime, limit: int) -> int:
-        """Snapshots taken before that are not the last of their subject on their day (UTC); how many."""
+        """Snapshots taken before that are not the one of their day (UTC), of each series; how many.
+
+        The one is the last that is known: an incomplete one stays only where the day has no other.
+        """
+        is_known = case((SNAPSHOTS.c.state == SnapshotState.INCOMPLETE.value, 0), else_=1)
         place = func.row_number().over(
-            partition_by=(SNAPSHOTS.c.owner, SNAPSHOTS.c.subject, self._day()),
-            order_by=(SNAPSHOTS.c.taken_at.desc(), SNAPSHOTS.c.id.desc()),
+            partition_by=(SNAPSHOTS.c.owner, SNAPSHOTS.c.subject, SNAPSHOTS.c.currency, self._day()),
+            order_by=(is_known.desc(), SNAPSHOTS.c.taken_at.desc(), SNAPSHOTS.c.id.desc()),
         )
         placed = (
             select(SNAPSHOTS.c.id, place.label("place"))

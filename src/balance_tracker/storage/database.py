@@ -162,6 +162,9 @@ class Database:
             self._answers = reason_of(error) not in _AWAY
             # The statement without its values; the driver's own text would hold some of them.
             LOG.debug("database_failed", reason=reason_of(error), statement=getattr(error, "statement", None))
+            if access != "read" and reason_of(error) == "read_only" and not self.is_sqlite:
+                # The server became a standby: it answers pings, and would refuse writes for ever.
+                await self.engine.dispose()
             raise translated(error) from None
         finally:
             METRICS.storage.observe_transaction(access, time.perf_counter() - began)

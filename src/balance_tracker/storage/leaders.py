@@ -32,11 +32,14 @@ class SqlLeaders:
         """
         now = self._now()
         insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
-        row = insert(LEADERS).values(task=task, holder=holder, until=now + timedelta(seconds=seconds))
+        lasts = timedelta(seconds=seconds)
+        row = insert(LEADERS).values(task=task, holder=holder, until=now + lasts)
+        # One that lasts longer than any is from a clock that was ahead: nobody waits for that.
+        is_over = or_(LEADERS.c.until <= now, LEADERS.c.until > now + 2 * lasts)
         taken = row.on_conflict_do_update(
             index_elements=[LEADERS.c.task],
             set_={"holder": row.excluded.holder, "until": row.excluded.until},
-            where=or_(LEADERS.c.until <= now, LEADERS.c.holder == holder),
+            where=or_(is_over, LEADERS.c.holder == holder),
         )
         async with self._database.writing() as connection:
             return (await connection.execute(taken.returning(LEADERS.c.task))).first() is not None

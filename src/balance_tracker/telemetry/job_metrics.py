@@ -1,5 +1,6 @@
 """Metrics of jobs: what became of them, how long they took, how many wait."""
 
+import math
 from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -57,7 +58,7 @@ class JobMetrics:
 
     def show_unknown(self) -> None:
         """How many wait is not known now: nothing old is shown for it."""
-        self.show_waiting({}, float("nan"))
+        self.show_waiting({}, math.nan)
 
 
 JOB_METRICS = JobMetrics(METRICS.registry)
