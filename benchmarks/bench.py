@@ -19,6 +19,7 @@ from typing import Any
 
 from balance_tracker import __version__
 from benchmarks.batch import measure_batch
+from benchmarks.guarded import measure_guarded
 from benchmarks.portfolio import KEYS as PORTFOLIO_KEYS
 from benchmarks.portfolio import PORTFOLIO_CASES, PortfolioMeasurement, portfolio_node
 from benchmarks.scene import bench_node
@@ -29,11 +30,19 @@ from benchmarks.table import as_table
 from benchmarks.truth import MANY_WALLETS
 from benchmarks.workloads import WORKLOADS, Measurement, grow
 
-GROWTH, SERVICE, SERVED, BATCH = "growth", "service", "served", "batch"
+GROWTH, SERVICE, SERVED = "growth", "service", "served"
+BATCH, GUARDED = "batch", "guarded"
 MATRIX_KEYS = (*(workload.key for workload in WORKLOADS), GROWTH)
 """What is measured on the node of thousands of wallets."""
 
-KEYS = (*MATRIX_KEYS, *PORTFOLIO_KEYS, SERVICE, SERVED, BATCH)
+KEYS = (*MATRIX_KEYS, *PORTFOLIO_KEYS, SERVICE, SERVED, BATCH, GUARDED)
+
+_PARTS: dict[str, Callable[[], Any]] = {
+    SERVICE: measure_service,
+    SERVED: measure_served,
+    BATCH: measure_batch,
+    GUARDED: measure_guarded,
+}
 
 
 def main() -> None:
@@ -70,7 +79,7 @@ def measure(parts: frozenset[str], *, quick: bool) -> dict[str, Any]:
             _matrices(document, parts, Measuring(simulator, say, quick))
         if parts.intersection(PORTFOLIO_KEYS):
             document["cases"] += _portfolios(parts, Measuring(simulator, say, quick))
-    for name, work in ((SERVICE, measure_service), (SERVED, measure_served), (BATCH, measure_batch)):
+    for name, work in _PARTS.items():
         if name in parts:
             say(name)
             _part(document, name, work)

@@ -64,7 +64,35 @@ def _service_lines(document: dict[str, Any]) -> list[str]:
             f"  {'cached, answers a second':27}{served['ours_rps']:9,.0f}  "
             f"{served['ratio']:.2f} of a raw ASGI answer of the same size ({served['raw_rps']:,.0f})"
         )
-    return lines
+    return [*lines, *_batch_lines(document), *_guarded_lines(document)]
+
+
+def _batch_lines(document: dict[str, Any]) -> list[str]:
+    if not (batch := document.get("batch")):
+        return []
+    return [
+        "",
+        f"POST /batch, {batch['wallets']:,} wallets on {batch['networks']} networks",
+        f"  {'accepted, ms':27}{batch['accepted_ms']:9.2f}",
+        f"  {'done, s':27}{batch['seconds']:9.2f}"
+        f"  {batch['requests']} requests, {batch['peak_mib']:.0f} MiB more",
+        f"  {'all results as lines, s':27}{batch['stream_seconds']:9.2f}  {batch['stream_bytes']:,} bytes",
+        f"  {'in the database, bytes':27}{batch['database_bytes']:9,}",
+    ]
+
+
+def _guarded_lines(document: dict[str, Any]) -> list[str]:
+    if not (guarded := document.get("guarded")):
+        return []
+    names = {"open": "no key, no limit", "in_process": "key and limit", "valkey": "the same in Valkey"}
+    return [
+        "",
+        "Cached GET /balances, 500 a second over two processes, µs",
+        *(
+            f"  {name:27}{guarded[way]['p50_us']:9,.0f}  p99 {guarded[way]['p99_us']:,.0f}"
+            for way, name in names.items()
+        ),
+    ]
 
 
 def _goal_line(goal: Goal) -> str:

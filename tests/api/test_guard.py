@@ -16,6 +16,7 @@ from tests.fakes.readers import ALICE, BASE, ETHEREUM, ScriptedReader, refused
 
 from balance_tracker.api.app import create_app
 from balance_tracker.api.guard import client_of, key_of
+from balance_tracker.settings import Settings
 from balance_tracker.telemetry.logging import configure
 
 ASKED = f"/balances?address={ALICE}"
@@ -24,7 +25,7 @@ OPEN = {"/health", "/ready", "/", "/redoc", "/docs-start.js", "/openapi.json"}
 LIMIT_HEADERS = {"ratelimit-limit", "ratelimit-remaining", "ratelimit-reset", "ratelimit-policy"}
 ROUTES = [
     (method.upper(), path)
-    for path, operations in create_app().openapi()["paths"].items()
+    for path, operations in create_app(Settings()).openapi()["paths"].items()
     for method in operations
 ]
 TROUBLE = ScriptedReader(ETHEREUM, error=RuntimeError("something that nobody foresaw"))

@@ -84,6 +84,7 @@ def test_the_service_tells_of_itself() -> None:
         "catalog": "ok",
         "cache": "ok",
         "database": "ok",
+        "jobs": "ok",
         "ethereum": "ok",
         "base": "ok",
         "solana": "ok",

@@ -13,11 +13,20 @@ from tests.cache.values import COVERAGE, ERROR, NFTS, READING, asset
 from balance_tracker.cache.codec import MOST_BYTES, Codec, CodecError, Codecs
 from balance_tracker.core.ids import Address
 from balance_tracker.core.portfolio import Balance, Reading
+from balance_tracker.core.positions import ProtocolFailure
+from balance_tracker.ports import NftsFound
+from balance_tracker.services.nft_completing import _Searched
 from balance_tracker.services.nfts import _Found
 from balance_tracker.services.whole_reading import _Kept
 
 KEPT = _Kept(
     {Address("0xd8dA"): READING, Address("0x0"): replace(READING, balances=())}, {Address("0x1"): ERROR}
+)
+
+
+FAILED = ProtocolFailure("nfts", "0xb47e", "reverted", "it says no")
+SEARCHED = _Searched(
+    {Address("0xd8dA"): NftsFound((NFTS,), (FAILED,), 3), Address("0x0"): NftsFound(())}, ERROR
 )
 
 
@@ -27,6 +36,7 @@ KEPT = _Kept(
         (Reading, READING),
         (_Kept, KEPT),
         (_Found, _Found((NFTS,), (COVERAGE,))),
+        (_Searched, SEARCHED),
         (str | None, None),
         (str | None, "a.eth"),
     ],

@@ -22,14 +22,15 @@ from balance_tracker.cache.scripts import TAKE
 from balance_tracker.core.access import Limit
 from balance_tracker.ports.keeping import Verdict
 
-STEP = tuple[int, int]
-"""Microseconds that pass, then the cost of what is asked."""
+STEP = tuple[int, int, int]
+"""Microseconds that pass, then the cost of what is asked, and what its request has cost before."""
 
 limits = st.builds(Limit, st.integers(1, 1000), st.sampled_from([1, 60, 3600, 86_400]))
 steps = st.lists(
     st.tuples(
         st.one_of(st.just(0), st.integers(0, 2_000_000), st.integers(0, 86_400_000_000)),
         st.one_of(st.just(1), st.integers(1, 20), st.integers(1, 3000)),
+        st.integers(0, 2),
     ),
     max_size=40,
 )
@@ -46,16 +47,17 @@ class Model:
     def passes(self, microseconds: int) -> None:
         self._level = max(Fraction(0), self._level - microseconds * self._leak)
 
-    def take(self, cost: int) -> tuple[bool, int, Fraction, Fraction]:
+    def take(self, cost: int, counted: int) -> tuple[bool, int, Fraction, Fraction]:
         """Whether it is let through, what remains, and microseconds until all is there and until it fits."""
-        allowed = self._level + cost <= self._limit.units or (cost > self._limit.units and self._level == 0)
+        is_large = cost + counted > self._limit.units
+        allowed = self._level + cost <= self._limit.units or (is_large and self._level <= counted)
         wait = Fraction(0)
         if allowed:
             self._level += cost
         else:
-            wait = (self._level + min(cost, self._limit.units) - self._limit.units) / self._leak
-            if cost > self._limit.units:
-                wait = self._level / self._leak
+            wait = self._level / self._leak
+            if not is_large:
+                wait = (self._level + cost + counted - self._limit.units) / self._leak
         remaining = max(0, int((self._limit.units - self._level) // 1))
         return allowed, remaining, self._level / self._leak, wait
 
@@ -73,7 +75,7 @@ class TimedLimiter(RedisLimiter):
 
     def __init__(self, client: RedisClient, clock: Clock) -> None:
         super().__init__(client)
-        script = client.script(TAKE.replace("redis.call('TIME')", "{ARGV[5], ARGV[6]}"))
+        script = client.script(TAKE.replace("redis.call('TIME')", "{ARGV[6], ARGV[7]}"))
 
         async def take(keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
             return await script(keys, (*args, clock.now // 1_000_000, clock.now % 1_000_000))
@@ -83,19 +85,19 @@ class TimedLimiter(RedisLimiter):
 
 async def agree(limiter: MemoryLimiter | RedisLimiter, clock: Clock, limit: Limit, asked: list[STEP]) -> None:
     model = Model(limit)
-    for microseconds, cost in asked:
+    for microseconds, cost, counted in asked:
         clock.now += microseconds
         model.passes(microseconds)
-        verdict = await limiter.take("somebody", limit, cost)
-        allowed, remaining, reset, wait = model.take(cost)
+        verdict = await limiter.take("somebody", limit, cost, counted)
+        allowed, remaining, reset, wait = model.take(cost, counted)
         assert (verdict.allowed, verdict.remaining) == (allowed, remaining)
         assert 0 <= round(verdict.reset_seconds * 1_000_000) - reset < 1
         assert 0 <= round(verdict.retry_seconds * 1_000_000) - wait < 1
 
 
 @given(limits, steps)
-@example(Limit(1, 1), [(0, 1), (999_999, 1), (1, 1)])
-@example(Limit(7, 1), [(0, 7), (142_857, 1), (1, 1)])
+@example(Limit(1, 1), [(0, 1, 0), (999_999, 1, 0), (1, 1, 0)])
+@example(Limit(7, 1), [(0, 7, 0), (142_857, 1, 0), (1, 1, 0)])
 async def test_in_process_it_decides_as_the_model(limit: Limit, asked: list[STEP]) -> None:
     clock = Clock()
     await agree(MemoryLimiter(clock=clock), clock, limit, asked)
@@ -104,7 +106,7 @@ async def test_in_process_it_decides_as_the_model(limit: Limit, asked: list[STEP
 @pytest.mark.integration
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(limits, steps)
-@example(Limit(7, 1), [(0, 7), (142_857, 1), (1, 1)])
+@example(Limit(7, 1), [(0, 7, 0), (142_857, 1, 0), (1, 1, 0)])
 async def test_in_redis_it_decides_as_the_model(server: RedisServer, limit: Limit, asked: list[STEP]) -> None:
     clock = Clock()
     async with RedisClient(server.url) as client:
@@ -138,6 +140,22 @@ async def test_work_above_the_whole_limit_goes_through_when_all_is_there_and_is_
     clock.now += 1_000_000
     assert (await limiter.take("a", limit)).allowed
     assert not (await limiter.take("a", limit, 11)).allowed
+
+
+@pytest.mark.parametrize("cost", [9, 10, 11, 1000])
+async def test_work_above_the_whole_limit_goes_through_though_its_request_has_cost_a_unit(cost: int) -> None:
+    clock = Clock()
+    limiter = MemoryLimiter(clock=clock)
+    limit = Limit(10, 10)
+    assert (await limiter.take("a", limit)).allowed
+    assert (await limiter.take("a", limit)).allowed
+    refused = await limiter.take("a", limit, cost, counted=1)
+    assert not refused.allowed
+    clock.now += round(refused.retry_seconds * 1_000_000)
+    assert (await limiter.take("a", limit)).allowed
+    big = await limiter.take("a", limit, cost, counted=1)
+    assert big.allowed
+    assert big.reset_seconds == cost + 1
 
 
 async def test_subjects_do_not_share_a_limit_and_a_new_limit_begins_anew() -> None:

@@ -82,6 +82,7 @@ READING = Reading(
     protocol_failures=(ProtocolFailure("lido", None, "timed_out", "too slow"),),
     collections=(NFTS,),
     collection_failures=(ProtocolFailure("nfts", "0xb47e", "reverted", "it says no"),),
+    unsearched=(COLLECTION,),
 )
 ERROR = NetworkError("endpoint_failed", "no endpoint answered", retryable=True, requests=3)
 COVERAGE = NetworkCoverage(

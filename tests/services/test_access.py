@@ -34,8 +34,8 @@ class EpochLimiter(MemoryLimiter):
 
     epoch: str | None = "1"
 
-    async def take(self, subject: str, limit: Limit, cost: int = 1) -> Verdict:
-        return replace(await super().take(subject, limit, cost), epoch=self.epoch)
+    async def take(self, subject: str, limit: Limit, cost: int = 1, counted: int = 0) -> Verdict:
+        return replace(await super().take(subject, limit, cost, counted), epoch=self.epoch)
 
 
 async def refused(gate: Gate, key: str | None, client: str = CLIENT) -> AccessError:

@@ -187,7 +187,7 @@ def total_of(values: Iterator[Decimal | None]) -> Fraction:
     return sum((Fraction(value) for value in values if value is not None), Fraction(0))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(cases())
 def test_totals_by_network_kind_and_asset_add_up_to_the_total_value_exactly(case: Case) -> None:
     whole = case.whole
@@ -198,7 +198,7 @@ def test_totals_by_network_kind_and_asset_add_up_to_the_total_value_exactly(case
     assert set(whole.totals.by_network) == {answer.network.slug for answer in case.answers}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(cases())
 def test_every_value_is_that_of_its_parts_with_debts_subtracted_and_unknown_where_a_part_is(
     case: Case,
@@ -210,7 +210,7 @@ def test_every_value_is_that_of_its_parts_with_debts_subtracted_and_unknown_wher
         assert exact(held.value) == worth(case, held.balance.asset, held.balance.raw_amount)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(cases())
 def test_the_totals_are_sums_counted_apart_and_leave_out_what_is_unpriced(case: Case) -> None:
     whole = case.whole
@@ -238,7 +238,7 @@ def test_the_totals_are_sums_counted_apart_and_leave_out_what_is_unpriced(case: 
     assert set(by_kind) <= set(whole.totals.by_kind)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(cases())
 def test_every_amount_read_is_held_or_excluded_and_never_both_nor_lost(case: Case) -> None:
     read: dict[AssetId, int] = defaultdict(int)
@@ -254,7 +254,7 @@ def test_every_amount_read_is_held_or_excluded_and_never_both_nor_lost(case: Cas
     assert {key: amount for key, amount in read.items() if amount} == dict(told)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(cases())
 def test_what_stands_for_a_position_that_is_told_is_never_a_holding_of_the_same_owner(case: Case) -> None:
     for answer in case.answers:

@@ -13,10 +13,10 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Column, MetaData, String, Table, event, insert, select, text
+from sqlalchemy import Column, ColumnElement, MetaData, String, Table, event, insert, select, text
 from tests.nodes.servers import PASSWORD, PostgresServer
 
-from balance_tracker.core.errors import ConfigurationError, StorageError
+from balance_tracker.core.errors import ConfigurationError, InputError, StorageError
 from balance_tracker.storage.columns import Document, Money, UtcTime
 from balance_tracker.storage.database import Database
 from balance_tracker.storage.tables import EPOCHS
@@ -134,6 +134,30 @@ async def test_a_time_without_a_zone_is_not_kept(database: Database) -> None:
 
     with pytest.raises(StorageError):
         await write()
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        THINGS.c.id == "nul \0",
+        THINGS.c.at < datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))),
+        THINGS.c.at > datetime(9999, 12, 31, 23, tzinfo=timezone(-timedelta(hours=14))),
+    ],
+    ids=["nul", "early", "late"],
+)
+async def test_a_question_that_no_database_can_take_is_the_askers_fault(
+    database: Database, place: ColumnElement[bool]
+) -> None:
+    async with database.writing() as connection:
+        await connection.run_sync(THINGS.create)
+
+    try:
+        async with database.reading() as connection:
+            assert (await connection.execute(select(THINGS).where(place))).all() == []
+    except InputError:
+        assert not database.is_sqlite
+
+    assert database.answers
 
 
 async def test_what_contradicts_is_refused_without_its_values(

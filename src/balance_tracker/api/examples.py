@@ -228,6 +228,7 @@ READY: dict[str, Any] = {
         "catalog": "ok",
         "cache": "ok",
         "database": "ok",
+        "jobs": "ok",
         "prices": "ok",
         "ethereum": "ok",
         "base": "unknown",

@@ -41,9 +41,12 @@ def readiness_of(
     return Readiness(any(state != "failed" for state in states.values()), components)
 
 
-def with_database(readiness: Readiness, database: ComponentStatus) -> Readiness:
-    """The same with the database, without which nothing is ready: keys are checked by it."""
-    components = {**readiness.components, "database": database}
+def with_kept(readiness: Readiness, database: ComponentStatus, jobs: ComponentStatus) -> Readiness:
+    """The same with the database, without which nothing is ready (keys are checked by it), and jobs.
+
+    Jobs that nobody does make nothing unready: all questions but theirs are answered.
+    """
+    components = {**readiness.components, "database": database, "jobs": jobs}
     return Readiness(readiness.ready and database != "failed", components)
 
 

@@ -10,7 +10,7 @@ from balance_tracker.bootstrap.databases import asked, last_known, open_database
 from balance_tracker.bootstrap.following import following
 from balance_tracker.bootstrap.guarding import open_guarding
 from balance_tracker.bootstrap.opening import open_sharing
-from balance_tracker.bootstrap.readiness import ComponentStatus, Readiness, with_database
+from balance_tracker.bootstrap.readiness import ComponentStatus, Readiness, with_kept
 from balance_tracker.bootstrap.tracker import Tracker
 from balance_tracker.bootstrap.working import Working
 
@@ -40,11 +40,14 @@ class Service:
 
     async def readiness(self) -> Readiness:
         """Whether questions can be answered; the database is asked."""
-        return with_database(self.tracker.readiness(), await asked(self.database))
+        database = await asked(self.database)
+        jobs = await self.working.asked() if database == "ok" else "unknown"
+        return with_kept(self.tracker.readiness(), database, jobs)
 
     def components(self) -> dict[str, ComponentStatus]:
         """The state of each component by name, as it was last seen; nobody is asked."""
-        return with_database(self.tracker.readiness(), last_known(self.database)).components
+        database = last_known(self.database)
+        return with_kept(self.tracker.readiness(), database, self.working.last_known).components
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:

@@ -3,9 +3,11 @@
 A new kind of job is one entry of :func:`works_of`, something periodic one of :func:`ticks_of`.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 
+from balance_tracker.bootstrap.readiness import ComponentStatus
 from balance_tracker.core.errors import StorageError
 from balance_tracker.jobs.celery_queue import CeleryQueue, celery_app
 from balance_tracker.jobs.runner import JobDoer, JobRunner, Work
@@ -30,6 +32,10 @@ SCHEDULE_SECONDS = 5.0
 COUNT_SECONDS = 15.0
 ABANDONED_SECONDS = 15.0
 CLEAN_SECONDS = 3600.0
+ASK_SECONDS = 2.0
+
+LATE_SECONDS = 60.0
+"""A job that has been due for longer tells that there are too few workers, or none."""
 
 
 class Working:
@@ -44,6 +50,7 @@ class Working:
         queue: Brings them to those who do them.
         doer: Does one, for whoever takes jobs in this process.
         ticker: Does what is done again and again.
+        celery: The queue where there is a broker; ``None``: jobs are done in process.
     """
 
     def __init__(self, settings: Settings, database: Database) -> None:
@@ -54,18 +61,36 @@ class Working:
         self._leaders = SqlLeaders(database)
         keep = Keep(settings.keep_jobs_days, settings.keep_usage_days, settings.keep_snapshots_days)
         self._cleaning = Cleaning(SqlKeptStore(database), keep)
-        self._celery: CeleryQueue | None = None
+        self._oldest_due_seconds: float | None = None
+        self.celery: CeleryQueue | None = None
         self.queue: JobQueue = self._runner
         self.ticker = Ticker(self._leaders, ())
         if settings.celery_broker_url is not None:
             protect([settings.celery_broker_url])
-            self._celery = CeleryQueue(celery_app(settings.celery_broker_url))
-            self.queue = self._celery
+            self.celery = CeleryQueue(celery_app(settings.celery_broker_url))
+            self.queue = self.celery
 
     @property
     def in_process(self) -> bool:
         """Whether jobs are done by this process and not by Celery's workers."""
         return self.queue is self._runner
+
+    @property
+    def last_known(self) -> ComponentStatus:
+        """Whether jobs were done in time and the broker answered, when they were last asked."""
+        if self._oldest_due_seconds is None:
+            return "unknown"
+        is_away = self.celery is not None and not self.celery.reachable
+        return "degraded" if is_away or self._oldest_due_seconds > LATE_SECONDS else "ok"
+
+    async def asked(self) -> ComponentStatus:
+        """Whether jobs are done in time; the database is asked, for two seconds at most."""
+        try:
+            async with asyncio.timeout(ASK_SECONDS):
+                self._oldest_due_seconds = await self.store.oldest_due_seconds()
+        except (StorageError, TimeoutError):
+            self._oldest_due_seconds = None
+        return self.last_known
 
     def take_up(self, snapshots: SnapshotService, batches: BatchService) -> None:
         """Learn how jobs are done."""
@@ -82,8 +107,8 @@ class Working:
             stack: Ends it.
             does_jobs: Whether this process serves; a worker of Celery is told what to do.
         """
-        if self._celery is not None:
-            stack.push_async_callback(self._celery.close)
+        if self.celery is not None:
+            stack.push_async_callback(self.celery.close)
         if not does_jobs:
             return
         await stack.enter_async_context(Ticker(Everybody(), [self._counting()]))
@@ -94,9 +119,12 @@ class Working:
     def _counting(self) -> Tick:
         async def count() -> None:
             try:
-                JOB_METRICS.show_waiting(await self.store.counts(), await self.store.oldest_due_seconds())
+                oldest = await self.store.oldest_due_seconds()
+                JOB_METRICS.show_waiting(await self.store.counts(), oldest)
+                self._oldest_due_seconds = oldest
             except StorageError:
                 JOB_METRICS.show_unknown()
+                self._oldest_due_seconds = None
 
         return Tick("count_jobs", COUNT_SECONDS, count)
 

@@ -43,18 +43,20 @@ class MemoryLimiter:
     def __len__(self) -> int:
         return len(self._owed)
 
-    async def take(self, subject: str, limit: Limit, cost: int = 1) -> Verdict:
+    async def take(self, subject: str, limit: Limit, cost: int = 1, counted: int = 0) -> Verdict:
         """Let work through or say when; see :meth:`balance_tracker.ports.keeping.RateLimiter.take`."""
         now = self._clock()
         debt, at = self._owed.get((subject, limit), (0, now))
         owed = max(0, debt - max(0, now - at) * limit.units)
         period = limit.period_seconds * MICROSECONDS
-        allowed = owed + cost * period <= limit.units * period or (cost > limit.units and owed == 0)
+        allowed = owed + cost * period <= limit.units * period or (
+            cost + counted > limit.units and owed <= counted * period
+        )
         if allowed:
             owed += cost * period
             self._keep(subject, limit, owed, now)
         METRICS.sharing.observe_decision("process", allowed=allowed)
-        return verdict_of(limit, cost, owed, allowed=allowed)
+        return verdict_of(limit, cost + counted, owed, allowed=allowed)
 
     def adopt(self, subject: str, limit: Limit, owed: int) -> None:
         """Go on from what a subject owes elsewhere."""
@@ -72,7 +74,7 @@ def verdict_of(limit: Limit, cost: int, owed: int, *, allowed: bool, epoch: str 
 
     Args:
         limit: The limit.
-        cost: Of the work.
+        cost: Of the work, all that its request costs.
         owed: After the decision, in units x microseconds.
         allowed: The decision.
         epoch: See :class:`~balance_tracker.ports.keeping.Verdict`.

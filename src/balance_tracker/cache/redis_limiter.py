@@ -31,7 +31,7 @@ class RedisLimiter:
         self._nonce = secrets.token_hex(8)
         self._untold = False
 
-    async def take(self, subject: str, limit: Limit, cost: int = 1) -> Verdict:
+    async def take(self, subject: str, limit: Limit, cost: int = 1, counted: int = 0) -> Verdict:
         """Let work through or say when; see :meth:`balance_tracker.ports.keeping.RateLimiter.take`."""
         if self._untold and self._client.up:
             await self.bump_epoch()
@@ -39,14 +39,14 @@ class RedisLimiter:
         period = limit.period_seconds * MICROSECONDS
         keys = (f"tracker:1:limit:{digest}:{limit.units}:{limit.period_seconds}", EPOCH)
         try:
-            allowed, owed, epoch = await self._take(keys, (limit.units, period, cost, _new_epoch()))
+            allowed, owed, epoch = await self._take(keys, (limit.units, period, cost, _new_epoch(), counted))
         except RedisAwayError:
-            return await self._here.take(subject, limit, cost)
+            return await self._here.take(subject, limit, cost, counted)
         self._here.adopt(subject, limit, int(owed))
         METRICS.sharing.observe_decision("redis", allowed=bool(allowed))
         # A server that came back may have an epoch of before: here it is another one then.
         here = f"{self._nonce}.{self._client.failures}.{epoch.decode()}"
-        return verdict_of(limit, cost, int(owed), allowed=bool(allowed), epoch=here)
+        return verdict_of(limit, cost + counted, int(owed), allowed=bool(allowed), epoch=here)
 
     async def bump_epoch(self) -> None:
         """Tell every process that keys changed; where that is not possible now, with the next request."""

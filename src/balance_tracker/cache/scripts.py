@@ -72,6 +72,7 @@ return 0
 
 TAKE = """
 local units, period, cost = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local counted = tonumber(ARGV[5])
 local epoch = redis.call('GET', KEYS[2])
 if not epoch then
   epoch = ARGV[4]
@@ -87,7 +88,7 @@ if kept then
 end
 local most = units * period
 local allowed = 0
-if owed + cost * period <= most or (cost > units and owed == 0) then
+if owed + cost * period <= most or (cost + counted > units and owed <= counted * period) then
   allowed = 1
   owed = owed + cost * period
   local lasts = math.ceil(owed / units / 1000) + 1000
@@ -96,7 +97,7 @@ end
 return {allowed, string.format('%.0f', owed), epoch}
 """
 """Keys: what a subject owes, the epoch. Arguments: units, period in microseconds, cost, an epoch in case
-there is none.
+there is none, what the same request has cost before.
 
 What is owed is counted in units x microseconds, all of them integers: a unit of work adds the period,
 a microsecond takes away ``units``. Gives whether it is let through, what is owed then, and the epoch.

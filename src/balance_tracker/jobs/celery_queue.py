@@ -8,13 +8,16 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery import Celery
 
 from balance_tracker.telemetry.job_metrics import JOB_METRICS
 from balance_tracker.telemetry.logging import get_logger
 from balance_tracker.telemetry.redact import redact_text
+
+if TYPE_CHECKING:
+    from kombu.connection import Connection
 
 TASK = "balance_tracker.do_job"
 SWEEP = "balance_tracker.sweep"
@@ -74,8 +77,14 @@ class CeleryQueue:
     def __init__(self, app: Celery) -> None:
         self._app = app
         self._quiet_until = 0.0
+        self._reachable = True
         self._unsent: dict[str, None] = {}
         self._sending: asyncio.Task[None] | None = None
+
+    @property
+    def reachable(self) -> bool:
+        """Whether the broker took the last messages; true before the first ones."""
+        return self._reachable
 
     async def wake(self, job_ids: Sequence[str]) -> None:
         """Have jobs named to the workers soon; where the broker is away, a sweep names them again."""
@@ -96,8 +105,10 @@ class CeleryQueue:
             job_ids, self._unsent = list(self._unsent), {}
             try:
                 await asyncio.to_thread(self._send, job_ids)
+                self._reachable = True
             except Exception as error:  # noqa: BLE001 - the edge to the broker, whose client raises many kinds
                 self._unsent.clear()
+                self._reachable = False
                 self._quiet_until = time.monotonic() + QUIET_SECONDS
                 JOB_METRICS.observe_lost_message(len(job_ids))
                 _log.warning("jobs_not_sent", jobs=len(job_ids), reason=redact_text(type(error).__name__))
@@ -109,9 +120,10 @@ class CeleryQueue:
                 self._app.send_task(TASK, args=[job_id], connection=connection, retry=False)
 
 
-def _waiting(connection: Any) -> int:
+def _waiting(connection: "Connection") -> int:
     """Messages that no worker has taken yet."""
-    with connection.channel() as channel:
+    untyped: Any = connection
+    with untyped.channel() as channel:
         try:
             count: int = channel.queue_declare(queue=QUEUE, passive=True).message_count
         except connection.channel_errors:  # there is no queue before the first message

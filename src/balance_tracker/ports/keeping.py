@@ -98,8 +98,14 @@ class Verdict:
 class RateLimiter(Protocol):
     """Counts work, by whose it is."""
 
-    async def take(self, subject: str, limit: Limit, cost: int = 1) -> Verdict:
+    async def take(self, subject: str, limit: Limit, cost: int = 1, counted: int = 0) -> Verdict:
         """Let work of a cost through, or say when; refused work costs nothing.
 
-        A cost above the whole limit is let through once everything is there, and then owed.
+        What costs more than the whole limit is let through once everything is there, and then owed.
+
+        Args:
+            subject: Whose work it is.
+            limit: Its limit.
+            cost: Units of work.
+            counted: What the same request has cost before: as if both were asked for at once.
         """

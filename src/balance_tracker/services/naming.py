@@ -1,5 +1,8 @@
 """Names of owners for display: looked up once in a while, and never the end of an answer."""
 
+import asyncio
+from contextlib import suppress
+
 from balance_tracker.core.errors import TrackerError
 from balance_tracker.core.ids import Address, Slug
 from balance_tracker.ports import Cache, NameService
@@ -40,6 +43,15 @@ class OwnerNames:
             return owner.name
         kept = self._cache.fresh(_key(owner.address), NAME_TTL_SECONDS, str)
         return kept[0] if kept is not None else None
+
+    async def soon(self, owner: Owner) -> str | None:
+        """The name they were asked by, or the one looked up while a finished answer waits for it."""
+        if not self.needed(owner):
+            return owner.name
+        with suppress(TimeoutError):
+            async with asyncio.timeout(NAME_GRACE_SECONDS):
+                return await self.name_of(owner.address)
+        return None
 
     async def name_of(self, address: Address) -> str | None:
         """The checked name of an address; ``None`` if it has none or it could not be looked up."""

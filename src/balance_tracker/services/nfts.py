@@ -8,7 +8,6 @@ past (Solana) can't be, and the cursor has then run out.
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -22,7 +21,7 @@ from balance_tracker.core.portfolio import FailureCode, NetworkCoverage
 from balance_tracker.ports import Cache, NameService, NftReader
 from balance_tracker.services import questions
 from balance_tracker.services.addresses import AddressBook, Owner
-from balance_tracker.services.naming import NAME_GRACE_SECONDS, OwnerNames
+from balance_tracker.services.naming import OwnerNames
 from balance_tracker.services.nft_completing import MOST_IDS, NftCompletion
 from balance_tracker.services.nft_metadata import NftMetadata
 from balance_tracker.services.nft_pages import (
@@ -165,7 +164,7 @@ class NftService:
         holdings = await self._metadata.added_to(page, blocks, deadline.wrap_up, fetch=metadata)
         return NftPage(
             address=asked.owner.address,
-            name=await self._name(asked.owner),
+            name=await self._names.soon(asked.owner),
             holdings=holdings,
             coverage=found.coverage,
             next_cursor=None if more is None else Cursor(asked.digest, more, found.blocks).text(),
@@ -280,14 +279,6 @@ class NftService:
             listed.get(contract) or Collection(network.slug, contract, standard, None, trust="unknown")
             for contract in contracts
         )
-
-    async def _name(self, owner: Owner) -> str | None:
-        if not self._names.needed(owner):
-            return owner.name
-        with suppress(TimeoutError):
-            async with asyncio.timeout(NAME_GRACE_SECONDS):
-                return await self._names.name_of(owner.address)
-        return None
 
 
 def _key(asked: _Question, blocks: Mapping[Slug, int]) -> str:

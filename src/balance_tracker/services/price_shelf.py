@@ -181,21 +181,32 @@ class PriceShelf:
 
         How long that stands is this one's to say: the other may have been set to be less exact.
         """
-        now = self._clock() - age_seconds
-        asked_at = now - told.asked_age
         last = self._kept.get(key)
-        if last is None or last.asked_at < asked_at:
-            kept = Kept(
-                told.price,
-                now - told.decided_age,
-                asked_at,
-                min(told.good_for, self.ttl_seconds * (1 if told.price is not None else UNKNOWN_FOR_TTLS)),
-                told.anchor,
-                now - told.anchored_age,
-                told.lag,
-            )
+        kept = self._as_told(told, self._clock() - age_seconds)
+        if last is None or last.asked_at < kept.asked_at:
+            if last is not None and self._is_better(last, kept):
+                retry = min(kept.good_for, RETRY_SECONDS)
+                kept = replace(last, price=_stale(last.price), asked_at=kept.asked_at, good_for=retry)
             self._put(key, kept)
         return self.state(key) == "fresh"
+
+    def _as_told(self, told: Told, told_at: float) -> Kept:
+        most = self.ttl_seconds * (1 if told.price is not None else UNKNOWN_FOR_TTLS)
+        return Kept(
+            told.price,
+            told_at - told.decided_age,
+            told_at - told.asked_age,
+            min(told.good_for, most),
+            told.anchor,
+            told_at - told.anchored_age,
+            told.lag,
+        )
+
+    def _is_better(self, last: Kept, told: Kept) -> bool:
+        """Whether the last price here is newer than what another process that got none has left."""
+        if last.price is None or self._clock() - last.decided_at + last.lag >= LAST_PRICE_SECONDS:
+            return False
+        return told.price is None or (told.price.stale and told.decided_at < last.decided_at)
 
     def undecided(self, key: AssetId, *, all_answered: bool) -> None:
         """Keep that there is no price now: the last one is stale, or there was never one."""
@@ -204,8 +215,7 @@ class PriceShelf:
         retry = min(self.ttl_seconds, RETRY_SECONDS)
         if last is not None and last.price is not None:
             if now - last.decided_at + last.lag < LAST_PRICE_SECONDS:
-                stale = replace(last.price, stale=True)
-                self._put(key, replace(last, price=stale, asked_at=now, good_for=retry))
+                self._put(key, replace(last, price=_stale(last.price), asked_at=now, good_for=retry))
                 return
             last = None
         again = retry
@@ -224,3 +234,7 @@ class PriceShelf:
             del self._kept[self._unknown.popitem(last=False)[0]]
         while len(self._kept) > self._most_assets:
             self._unknown.pop(self._kept.popitem(last=False)[0], None)
+
+
+def _stale(price: Price | None) -> Price | None:
+    return None if price is None else replace(price, stale=True)

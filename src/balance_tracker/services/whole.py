@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -25,7 +24,7 @@ from balance_tracker.core.whole import (
 from balance_tracker.ports import Cache, NameService
 from balance_tracker.services import questions
 from balance_tracker.services.addresses import AddressBook, Owner
-from balance_tracker.services.naming import NAME_GRACE_SECONDS, OwnerNames
+from balance_tracker.services.naming import OwnerNames
 from balance_tracker.services.nft_completing import MOST_IDS, NftCompletion, first_ids
 from balance_tracker.services.portfolio import resolved
 from balance_tracker.services.reading import Deadline
@@ -316,11 +315,7 @@ class WholeService:
         failed = read.get(self._names.network, "ok") in ("failed", "stale") if self._names.network else True
         if others or failed or not self._names.needed(owner):
             return asked
-        with suppress(TimeoutError):
-            async with asyncio.timeout(NAME_GRACE_SECONDS):
-                name = await self._names.name_of(owner.address)
-                return replace(asked, owners=(replace(owner, name=name),))
-        return asked
+        return replace(asked, owners=(replace(owner, name=await self._names.soon(owner)),))
 
     async def _priced(
         self, asked: _Question, tasks: Sequence[asyncio.Task[WholeAnswer | InputError]], deadline: Deadline

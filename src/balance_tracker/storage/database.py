@@ -112,6 +112,7 @@ class Database:
         """A transaction that only reads, and sees one state of things however long it takes.
 
         Raises:
+            InputError: A value is one that no database holds, such as text with U+0000.
             StorageError: The database can't be reached or refused.
         """
         async with self._begun("read") as connection:
@@ -124,6 +125,7 @@ class Database:
         On SQLite it waits for its turn at the beginning, so that two writers never meet half-way.
 
         Raises:
+            InputError: A value is one that no database holds, such as text with U+0000.
             StorageError: The database can't be reached or refused.
         """
         async with self._begun("write") as connection:

@@ -6,9 +6,9 @@ from typing import Literal
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from balance_tracker.core.errors import StorageError
+from balance_tracker.core.errors import InputError, StorageError
 
-Reason = Literal["lost", "crowded", "busy", "full", "read_only", "conflict", "damaged", "refused"]
+Reason = Literal["lost", "crowded", "busy", "full", "read_only", "conflict", "damaged", "unfit", "refused"]
 
 _SENTENCES: dict[Reason, tuple[str, str]] = {
     "lost": ("did not answer", "Look whether it runs and can be reached; nothing of this was kept."),
@@ -21,6 +21,7 @@ _SENTENCES: dict[Reason, tuple[str, str]] = {
     "read_only": ("can't be written", "Give this user the right to write the file and its folder."),
     "conflict": ("refused what contradicts what it holds", "Nothing of this was kept; read again and retry."),
     "damaged": ("can't be read as one", "Check its disk, then restore a backup."),
+    "unfit": ("can't hold this", "Leave out characters that can't be seen, and times out of all range."),
     "refused": ("refused", "Look at its log; nothing of this was kept."),
 }
 _SQLITE: dict[str, Reason] = {
@@ -43,16 +44,20 @@ _POSTGRES: dict[str, Reason] = {
     "55": "busy",
     "25006": "read_only",
     "23": "conflict",
+    "22000": "unfit",  # the driver can't write the value
+    "22021": "unfit",  # text with U+0000
+    "22P05": "unfit",
     "XX001": "damaged",
     "XX002": "damaged",
 }
 
 
-def translated(error: Exception) -> StorageError:
-    """A database's error as ours, by what can be done about it."""
+def translated(error: Exception) -> StorageError | InputError:
+    """A database's error as ours, by what can be done about it; a value that fits none is its giver's."""
     reason, word = reason_of(error), _word(error)
     sentence, hint = _SENTENCES[reason]
-    return StorageError(f"The database {sentence} ({word}).", hint=hint)
+    kind = InputError if reason == "unfit" else StorageError
+    return kind(f"The database {sentence} ({word}).", hint=hint)
 
 
 def reason_of(error: Exception) -> Reason:
@@ -81,6 +86,6 @@ def _word(error: Exception) -> str:
 
 
 def _state(error: BaseException) -> str | None:
-    """PostgreSQL's five letters (SQLSTATE)."""
-    state = getattr(error, "sqlstate", None)
+    """PostgreSQL's five letters (SQLSTATE); a time out of all range does not get as far as the driver."""
+    state = "22000" if isinstance(error, OverflowError) else getattr(error, "sqlstate", None)
     return state if isinstance(state, str) else None
