@@ -12,7 +12,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 from balance_tracker import __version__
 from benchmarks.batch import measure_batch
 from benchmarks.guarded import measure_guarded
+from benchmarks.history import measure_history
 from benchmarks.portfolio import KEYS as PORTFOLIO_KEYS
 from benchmarks.portfolio import PORTFOLIO_CASES, PortfolioMeasurement, portfolio_node
 from benchmarks.scene import bench_node
@@ -31,17 +32,18 @@ from benchmarks.truth import MANY_WALLETS
 from benchmarks.workloads import WORKLOADS, Measurement, grow
 
 GROWTH, SERVICE, SERVED = "growth", "service", "served"
-BATCH, GUARDED = "batch", "guarded"
+BATCH, GUARDED, HISTORY = "batch", "guarded", "history"
 MATRIX_KEYS = (*(workload.key for workload in WORKLOADS), GROWTH)
 """What is measured on the node of thousands of wallets."""
 
-KEYS = (*MATRIX_KEYS, *PORTFOLIO_KEYS, SERVICE, SERVED, BATCH, GUARDED)
+KEYS = (*MATRIX_KEYS, *PORTFOLIO_KEYS, SERVICE, SERVED, BATCH, GUARDED, HISTORY)
 
 _PARTS: dict[str, Callable[[], Any]] = {
     SERVICE: measure_service,
     SERVED: measure_served,
     BATCH: measure_batch,
     GUARDED: measure_guarded,
+    HISTORY: measure_history,
 }
 
 
@@ -123,7 +125,8 @@ def _portfolios(parts: frozenset[str], shared: Measuring) -> Iterator[dict[str, 
 def _part(document: dict[str, Any], name: str, work: Callable[[], Any]) -> None:
     """One of the services; if it does not run, the document says so and keeps what was measured."""
     try:
-        document[name] = asdict(work())
+        found = work()
+        document[name] = asdict(found) if is_dataclass(found) else found
     except Exception as error:
         document["meta"].setdefault("failed", {})[name] = f"{type(error).__name__}: {error}"
 

@@ -320,6 +320,16 @@ class _NoBook:
         raise AssertionError("wallets only")
 
 
+def measure_history(wallets: int = 10) -> list[dict[str, Any]]:
+    """The figures of every database, as plain values."""
+
+    async def measured() -> list[Figures]:
+        async with databases(None, wallets) as found:
+            return found
+
+    return [{name: getattr(one, name) for name in Figures.__slots__} for one in asyncio.run(measured())]
+
+
 async def main(arguments: list[str]) -> int:
     """Run it; 1 where series or comparison are too slow."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.history")

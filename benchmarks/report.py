@@ -149,7 +149,52 @@ def _service_part(document: dict[str, Any]) -> list[str]:
             f" The ratio is {served['ratio']:.2f}.",
             "",
         ]
+    return [*lines, *_kept_part(document)]
+
+
+def _kept_part(document: dict[str, Any]) -> list[str]:
+    """What is kept and guarded: batches, keys and limits."""
+    lines: list[str] = []
+    if batch := document.get("batch"):
+        lines += [
+            f"`POST /batch` of {batch['wallets']:,} wallets on {batch['networks']} networks of the simulator:"
+            f" accepted in {batch['accepted_ms']:.0f} ms, done in {batch['seconds']:.1f} s with"
+            f" {batch['requests']} requests and {batch['peak_mib']:.0f} MiB more memory; all results as lines"
+            f" in {batch['stream_seconds']:.1f} s ({batch['stream_bytes']:,} bytes,"
+            f" {batch['database_bytes']:,} in the database).",
+            "",
+        ]
+    if guarded := document.get("guarded"):
+        open_p50 = guarded["open"]["p50_us"]
+        lines += ["Cached `GET /balances`, 500 a second over two processes:", ""]
+        lines += ["| | p50 µs | p99 µs | p50 over open, µs |", "| --- | --- | --- | --- |"]
+        for way, name in (
+            ("open", "no key, no limit"),
+            ("in_process", "key and limit, counted in process"),
+            ("valkey", "key and limit, counted in Valkey"),
+        ):
+            one = guarded[way]
+            over = "–" if way == "open" else f"{one['p50_us'] - open_p50:,.0f}"
+            lines.append(f"| {name} | {one['p50_us']:,.0f} | {one['p99_us']:,.0f} | {over} |")
+        lines.append("")
+    if history := document.get("history"):
+        lines += _history_part(history)
     return lines
+
+
+def _history_part(history: list[dict[str, Any]]) -> list[str]:
+    """A year of hourly snapshots, on each database."""
+    names = list(history[0]["milliseconds"])
+    lines = ["A year of hourly snapshots of many wallets, milliseconds:", ""]
+    lines += [f"| | {' | '.join(one['database'] for one in history)} |"]
+    lines += ["| --- |" + " --- |" * len(history)]
+    lines.append("| snapshots | " + " | ".join(f"{one['snapshots']:,}" for one in history) + " |")
+    lines.append("| on disk, MB | " + " | ".join(f"{one['megabytes']:,.0f}" for one in history) + " |")
+    for name in names:
+        lines.append(
+            f"| {name} | " + " | ".join(f"{one['milliseconds'][name]:,.0f}" for one in history) + " |"
+        )
+    return [*lines, ""]
 
 
 if __name__ == "__main__":

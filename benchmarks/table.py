@@ -64,7 +64,7 @@ def _service_lines(document: dict[str, Any]) -> list[str]:
             f"  {'cached, answers a second':27}{served['ours_rps']:9,.0f}  "
             f"{served['ratio']:.2f} of a raw ASGI answer of the same size ({served['raw_rps']:,.0f})"
         )
-    return [*lines, *_batch_lines(document), *_guarded_lines(document)]
+    return [*lines, *_batch_lines(document), *_guarded_lines(document), *_history_lines(document)]
 
 
 def _batch_lines(document: dict[str, Any]) -> list[str]:
@@ -98,3 +98,11 @@ def _guarded_lines(document: dict[str, Any]) -> list[str]:
 def _goal_line(goal: Goal) -> str:
     verdict = {True: "met", False: "MISSED", None: "not measured"}[goal.met]
     return f"  {goal.name:32}{goal.wanted:28}{goal.measured or '':22}{verdict:8}{goal.note}"
+
+
+def _history_lines(document: dict[str, Any]) -> list[str]:
+    lines: list[str] = []
+    for one in document.get("history") or ():
+        lines += ["", f"{one['snapshots']:,} snapshots in {one['database']}, {one['megabytes']:,.0f} MB; ms"]
+        lines += [f"  {name:34}{spent:9.1f}" for name, spent in one["milliseconds"].items()]
+    return lines

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from rich.console import Console
+from tests.cli.conftest import Run
 from tests.fakes.prices import ScriptedSource
 from tests.fakes.readers import ALICE
 from tests.fakes.tracker import ScriptedTracker, opened
@@ -25,7 +26,7 @@ from tests.services.test_whole_choices import (
 import balance_tracker.cli.whole as whole_command
 from balance_tracker.api import whole_schemas
 from balance_tracker.api.app import create_app
-from balance_tracker.cli.whole import Request, run
+from balance_tracker.cli.whole import Request
 from balance_tracker.cli.whole_render import show_whole
 from balance_tracker.core.whole import StakeTokens
 from balance_tracker.services.serialise_whole import whole_json
@@ -50,7 +51,7 @@ def by_command(
 ) -> Body:
     monkeypatch.setattr(whole_command, "running", lambda _settings: opened(tracker()))
     asked = Request("portfolio", (ALICE,), (), (), "usd", None, "json", stake_tokens=stake_tokens)
-    assert run(asked) == 0
+    assert whole_command.run(asked) == 0
     body: Body = json.loads(capsys.readouterr().out)
     return body
 
@@ -78,6 +79,17 @@ def test_and_by_the_command(
 ) -> None:
     told = by_command(stake_tokens, monkeypatch, capsys)
     assert timeless(told) == timeless(by_api(stake_tokens=stake_tokens)[1])
+
+
+@pytest.mark.parametrize("stake_tokens", BOTH)
+def test_and_by_the_command_as_it_is_typed(stake_tokens: StakeTokens, run: Run) -> None:
+    words = ("portfolio", ALICE, "--stake-tokens", stake_tokens, "--search-nfts", "--json")
+    ran = run(*words, tracker=tracker())
+    assert (ran.code, timeless(json.loads(ran.out))) == (0, timeless(by_api(stake_tokens=stake_tokens)[1]))
+
+
+def test_a_choice_that_can_not_be_typed_is_wrong_use(run: Run) -> None:
+    assert run("portfolio", ALICE, "--stake-tokens", "both", tracker=tracker()).code == 2
 
 
 def test_without_a_choice_they_are_positions() -> None:

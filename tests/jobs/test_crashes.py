@@ -24,7 +24,7 @@ from balance_tracker.storage.jobs import SqlJobStore
 
 pytestmark = pytest.mark.integration
 
-CRASHES = int(os.environ.get("CRASHES", "12"))
+CRASHES = int(os.environ.get("CRASHES", "8"))
 JOBS_PER_CRASH = 4
 WORKER = Path(__file__).parent / "crashing_worker.py"
 

@@ -26,6 +26,7 @@ app.add_typer(db_app, name="db")
 
 
 type Output = Literal["table", "json", "csv"]
+StakeTokens = Literal["position", "holding"]
 
 
 class Typed(NamedTuple):
@@ -36,6 +37,8 @@ class Typed(NamedTuple):
     protocols: list[str] | None
     currency: str
     at: str | None
+    search_nfts: bool = False
+    stake_tokens: StakeTokens = "position"
 
 
 def main() -> None:
@@ -83,6 +86,8 @@ def _whole(subject: Literal["portfolio", "defi"], typed: Typed, output: Output) 
                 currency=typed.currency,
                 at=typed.at,
                 output=output,
+                search_nfts=typed.search_nfts,
+                stake_tokens=typed.stake_tokens,
             )
         )
 
@@ -151,11 +156,17 @@ def portfolio(  # noqa: PLR0917 - typer passes by name
     at: Annotated[
         str | None, typer.Option(metavar="BLOCK|TIME", help="A past block (one EVM network) or time.")
     ] = None,
+    search_nfts: Annotated[
+        bool, typer.Option("--search-nfts", help="Search for NFTs that no contract lists, too.")
+    ] = False,
+    stake_tokens: Annotated[
+        StakeTokens, typer.Option(help="Whether stETH, mSOL and the like are shown as what is staked.")
+    ] = "position",
     as_json: Annotated[bool, typer.Option("--json", help="The API's object.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="One line per holding and side.")] = False,
 ) -> None:
     """Show everything that addresses have, put together: balances, positions and NFTs."""
-    typed = Typed(addresses, network, None, currency, at)
+    typed = Typed(addresses, network, None, currency, at, search_nfts, stake_tokens)
     _whole("portfolio", typed, _output(as_json=as_json, as_csv=as_csv))
 
 

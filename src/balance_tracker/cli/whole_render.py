@@ -225,7 +225,7 @@ def _unsearched_line(count: int) -> Text:
     """What was left out by choice, and how to have it."""
     what = f"{count} {plural('collection', count)} of which only events tell (ERC-1155)"
     verb = "was" if count == 1 else "were"
-    return Text(f"{what} {verb} not searched; `balance-tracker nfts` does.", style="dim")
+    return Text(f"{what} {verb} not searched; --search-nfts does.", style="dim")
 
 
 def _signed(value: Decimal, currency: str) -> str:
