@@ -26,7 +26,8 @@ from balance_tracker.services.serialise import Json, time_text
 router = APIRouter(prefix="/batch", dependencies=[Depends(once_each)], tags=["batch"])
 
 ADDRESSES_PER_UNIT = 10
-"""What is read as a matrix costs less than one by one: so many addresses are one unit of the limit."""
+"""Balances are read as a matrix, which costs less than one by one: so many addresses are one unit of the
+limit. With positions or collections each address is one."""
 
 NDJSON = "application/x-ndjson"
 
@@ -113,7 +114,7 @@ async def create(
 ) -> Response:
     """Up to 10,000 addresses, read in the background; it goes on after a restart.
 
-    Ten addresses cost one unit of the rate limit.
+    Ten addresses cost one unit of the rate limit; with positions or collections each costs one.
     """
     if idempotency_key is not None and not _KEY.fullmatch(idempotency_key):
         raise InputError(
@@ -121,7 +122,8 @@ async def create(
             code="invalid_idempotency_key",
             hint="Use up to 255 printable ASCII characters without spaces, such as a UUID.",
         )
-    await charge(request, (len(body.addresses) - 1) // ADDRESSES_PER_UNIT)
+    each = ADDRESSES_PER_UNIT if body.include == ["balances"] else 1
+    await charge(request, (len(body.addresses) - 1) // each)
     question = BatchQuestion(
         addresses=tuple(body.addresses),
         networks=None if body.networks is None else tuple(body.networks),

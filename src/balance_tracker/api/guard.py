@@ -66,6 +66,9 @@ class Guard:
         if service is None:
             await self._app(scope, receive, send)
             return
+        if service.access.counts_nobody and key_of(scope) is None:
+            await self._app(scope, receive, send)  # anyone, and nothing to count or to tell
+            return
         guarded = _Guarded(service)
         sending = scope[SENDING] = guarded.sending(scope, send)
         try:

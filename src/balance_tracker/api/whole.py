@@ -19,6 +19,9 @@ from balance_tracker.services.whole import MOST_ADDRESSES
 
 router = APIRouter(dependencies=[Depends(once_each)], tags=["portfolio"])
 
+UNITS_OF_A_SEARCH = 4
+"""What looking through events costs beyond the one unit of each address."""
+
 _NOTHING = problems_of(s502=("Bad Gateway", "nothing_obtained", "Not one network could be read."))
 
 
@@ -108,7 +111,8 @@ async def portfolio(request: Request, query: Annotated[WholeQuery, Query()], tra
     Nothing is counted twice: a receipt (an aToken, an LP token, a vault's share) is in its position and
     listed in `excluded`. Debts are subtracted. All of a network is of one block.
     """
-    await charge(request, query.address.count(","))
+    addresses = query.address.count(",") + 1
+    await charge(request, addresses - 1 + (addresses * UNITS_OF_A_SEARCH if query.nfts == "search" else 0))
     found = await tracker.whole(
         [query.address],
         [query.networks] if query.networks else None,

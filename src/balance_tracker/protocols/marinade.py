@@ -126,9 +126,8 @@ class Marinade:
             {"dataSize": TICKET_BYTES},
             {"memcmp": {"offset": BENEFICIARY_AT, "bytes": owner, "encoding": "base58"}},
         ]
-        return [
-            RpcCall("getProgramAccounts", [PROGRAM, {**options, "withContext": True, "filters": filters}])
-        ]
+        asked = {**options, "withContext": True, "filters": filters}
+        return [RpcCall("getProgramAccounts", [PROGRAM, asked])]
 
     def positions(self, told: Told) -> Found:
         """The mSOL and the tickets, either of which may fail alone."""

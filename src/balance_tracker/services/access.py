@@ -115,6 +115,11 @@ class AccessService:
         self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
 
     @property
+    def counts_nobody(self) -> bool:
+        """Whether callers without a key are let in and not counted."""
+        return self._anonymous_limit is None and not self._require_key
+
+    @property
     def has_admin_key(self) -> bool:
         """Whether the operator set one."""
         return self._admin_digest is not None
