@@ -70,7 +70,7 @@ locks:
 docs: venv
 	$(BIN)/python tools/reference.py --check
 	$(BIN)/python tools/price_liars.py --check
-	$(BIN)/python -m pytest --quiet --doctest-modules src
+	$(BIN)/python -m pytest --quiet --doctest-modules src --ignore src/balance_tracker/storage/migrations
 
 coverage: nodes
 	$(BIN)/python -m pytest $(ALL_TESTS) --cov --cov-report=term

@@ -33,8 +33,9 @@ _log = get_logger(__name__)
 class Engine:
     """The service of this process on an event loop of its own."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, most_slow: int) -> None:
         self._settings = settings
+        self._most_slow = most_slow
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="service", daemon=True)
         self._stack = AsyncExitStack()
@@ -62,14 +63,16 @@ class Engine:
     def do_job(self, job_id: str) -> None:
         """Do a job, unless it is done already or another worker has it."""
         try:
-            self._call(self._do(self._opened.working.doer.do_next(job_id)))
+            doer = self._opened.working.doer
+            # One that is not taken for that is named again by the next sweep.
+            self._call(self._do(doer.do_next(job_id, quick_only=doer.slow >= self._most_slow)))
         except CancelledError:
             _log.info("job_given_back", job_id=job_id)
         except StorageError as error:
             _log.warning("jobs_not_read", reason=error.message)
 
     def sweep(self) -> None:
-        """Name what is due to the workers, and do what is done again and again."""
+        """Name what is due to the workers."""
         try:
             self._call(self._sweep())
         except StorageError as error:
@@ -84,10 +87,11 @@ class Engine:
     async def _open(self) -> None:
         tracker = await self._stack.enter_async_context(running(self._settings))
         self._service = await self._stack.enter_async_context(Service(tracker, does_jobs=False))
+        # On its own clock: messages wait for a thread, which hours of batches may have.
+        await self._stack.enter_async_context(self._service.working.ticker)
 
     async def _sweep(self) -> None:
         working = self._opened.working
-        await working.ticker.once()
         await working.queue.wake(await working.store.due(SWEEP_AT_ONCE))
 
     async def _do(self, work: Coroutine[Any, Any, bool]) -> None:
@@ -107,8 +111,8 @@ class Engine:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
 
-def make_worker(settings: Settings) -> Celery:
-    """The Celery app of a worker or of beat.
+def make_worker(settings: Settings, concurrency: int = 1) -> Celery:
+    """The Celery app of a worker or of beat; one thread of several is kept for what is done in minutes.
 
     Raises:
         ConfigurationError: There is no broker.
@@ -119,7 +123,7 @@ def make_worker(settings: Settings) -> Celery:
             hint="Set CELERY_BROKER_URL, for example redis://localhost:6379/1, here and for the API.",
         )
     app = celery_app(settings.celery_broker_url)
-    engine = Engine(settings)
+    engine = Engine(settings, max(1, concurrency - 1))
 
     def do_job(job_id: str) -> None:
         engine.do_job(job_id)
@@ -140,7 +144,7 @@ def make_worker(settings: Settings) -> Celery:
 def run_worker(concurrency: int) -> None:
     """Do jobs until told to stop."""
     settings = _ready()
-    make_worker(settings).worker_main(
+    make_worker(settings, concurrency).worker_main(
         [
             "worker",
             "--pool=threads",

@@ -150,7 +150,27 @@ def test_ten_addresses_cost_one_unit() -> None:
 
 def test_a_batch_that_is_more_than_is_left_is_refused_and_not_kept() -> None:
     with guarded(rate_limit_anonymous="20/hour") as api:
-        answer = api.post("/batch", json={"addresses": wallets(250)})
+        assert api.get("/batch").status_code == 200
+        answer = api.post("/batch", json={"addresses": wallets(200)})
         assert outcome(answer)[0] == 429
-        assert int(answer.headers["retry-after"]) > 0
+        assert int(answer.headers["retry-after"]) == 360
         assert api.get("/batch").json()["batches"] == []
+
+
+def test_a_batch_that_costs_more_than_the_whole_limit_is_taken_and_owed() -> None:
+    for count in (100, 101, 110, 1000):
+        with guarded(rate_limit_anonymous="10/minute") as api:
+            answer = api.post("/batch", json={"addresses": wallets(count)})
+            assert answer.status_code == 202, answer.text
+            refused = api.get("/batch")
+            assert outcome(refused) == (429, "rate_limited")
+
+
+def test_several_addresses_in_one_text_are_no_address() -> None:
+    with guarded() as api:
+        for include in ("balances", "defi"):
+            body = {"addresses": [",".join(wallets(3))], "include": [include]}
+            batch_id = api.post("/batch", json=body).json()["id"]
+            ended(api, batch_id)
+            [result] = api.get(f"/batch/{batch_id}/results").json()["results"]
+            assert (result["status"], result["problem"]["code"]) == ("failed", "invalid_address")

@@ -194,3 +194,22 @@ async def test_what_is_nearly_done_may_end(store: SqlJobStore) -> None:
         (job_id,) = await store.add([NewJob("a")])
         await begun.wait()
     assert await store.state(job_id) == (JobState.DONE, None)
+
+
+async def test_slow_jobs_leave_a_worker_to_the_quick_ones(store: SqlJobStore) -> None:
+    async def endless(_job: Job) -> None:
+        await asyncio.sleep(60)
+
+    async def quick(_job: Job) -> None:
+        return
+
+    work = {"slow": Work(endless, 3600), "quick": Work(quick, 60)}
+    await store.add([NewJob("slow")] * 5)
+    async with asyncio.timeout(20):
+        runner_ = JobRunner(JobDoer(store, work), at_once=2, idle_seconds=0.05)
+        await runner_.__aenter__()
+        await asyncio.sleep(0.3)
+        (job_id,) = await store.add([NewJob("quick")])
+        assert (await ended(store, job_id))[0] is JobState.DONE
+        for task in runner_._workers:
+            task.cancel()

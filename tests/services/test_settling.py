@@ -292,3 +292,12 @@ def test_no_total_lacks_a_part_unless_it_is_incomplete(
         if last.state is ESTIMATED and last.total_value is not None:
             recent = [(e, b) for moment, e, b in truth if at - moment <= CARRY_FOR]
             assert last.total_value in {e + b for e, _ in recent for _, b in recent}
+
+
+@pytest.mark.parametrize(("then", "now"), [((ALICE, BOB), (ALICE,)), ((ALICE,), (ALICE, BOB))])
+def test_what_other_addresses_had_is_not_carried(then: tuple[Address, ...], now: tuple[Address, ...]) -> None:
+    first = taken(replace(both(), addresses=then), T0)
+    kept = taken(replace(without_base(T0 + HOUR), addresses=now), T0 + HOUR, first)
+    assert (kept.state, kept.total_value) == (INCOMPLETE, None)
+    again = taken(replace(without_base(T0 + HOUR), addresses=tuple(reversed(then))), T0 + HOUR, first)
+    assert (again.state, again.total_value) == (ESTIMATED, 6000)

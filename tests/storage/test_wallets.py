@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select, update
 from tests.fakes.history import DAY, HOUR, T0
 from tests.fakes.readers import ALICE
 
@@ -13,7 +13,7 @@ from balance_tracker.core.kept import Owner
 from balance_tracker.core.snapshots import Wallet
 from balance_tracker.ports.snapshots import WalletChange
 from balance_tracker.storage.database import Database
-from balance_tracker.storage.tables import JOBS, WALLET_ADDRESSES
+from balance_tracker.storage.tables import API_KEYS, JOBS, WALLET_ADDRESSES
 from balance_tracker.storage.wallets import SqlWalletStore, next_time
 
 MINE, THEIRS = Owner("key_mine"), Owner("key_theirs")
@@ -129,3 +129,17 @@ def test_the_grid_of_times_is_kept_and_never_in_the_past() -> None:
     assert next_time(T0, HOUR, T0 - 5 * HOUR) == T0 + HOUR
     assert next_time(T0, HOUR, T0 + 100 * HOUR) == T0 + 101 * HOUR
     assert next_time(T0, None, T0) is None
+
+
+async def test_the_wallets_of_a_key_that_opens_nothing_wait(database: Database) -> None:
+    store = SqlWalletStore(database)
+    await store.add(wallet(every=HOUR, due=T0), 10)
+    async with database.writing() as connection:
+        row = {"id": MINE, "name": "x", "scopes": "write", "created_at": T0, "revoked_at": T0}
+        await connection.execute(insert(API_KEYS), row)
+    assert await store.schedule(T0, 10) == []
+
+    async with database.writing() as connection:
+        await connection.execute(update(API_KEYS).values(revoked_at=None, expires_at=T0 + DAY))
+    assert len(await store.schedule(T0, 10)) == 1
+    assert await store.schedule(T0 + 2 * DAY, 10) == []

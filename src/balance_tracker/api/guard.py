@@ -150,7 +150,8 @@ class _Guarded:
         if self._admission is None:
             return
         try:
-            self._verdict = await self._service.access.charge(self._admission, units) or self._verdict
+            verdict = await self._service.access.charge(self._admission, units, self._units)
+            self._verdict = verdict or self._verdict
             self._units += units
         except RateLimitedError as error:
             self._verdict, self._refused = error.verdict, True

@@ -43,7 +43,10 @@ router = APIRouter(dependencies=[Depends(once_each)], tags=["history"])
 
 _LIST = "snapshots"
 _UNITS_OF_A_SNAPSHOT = 4
-"""What keeping one costs beyond the one unit of each request: balances, positions, collections, prices."""
+"""What keeping one of an address costs beyond one unit: balances, positions, collections, prices."""
+
+_UNITS_OF_A_PERFORMANCE = 4
+"""What reading hundreds of snapshots whole costs beyond the one unit of each request."""
 
 _KEY = re.compile(r"[!-~]{1,80}")
 _ONE = problems_of(s404=("Not Found", "not_found", "There is no such snapshot."))
@@ -182,7 +185,10 @@ async def take(
             code="invalid_idempotency_key",
             hint="Use up to 80 printable ASCII characters without spaces, such as a UUID.",
         )
-    await charge(request, _UNITS_OF_A_SNAPSHOT)
+    addresses = 1
+    if body.address is None and body.wallet is not None:
+        addresses = len((await service.wallets.get(caller, body.wallet)).addresses)
+    await charge(request, (1 + _UNITS_OF_A_SNAPSHOT) * addresses - 1)
     kept = await service.snapshots.take(
         caller,
         SnapshotRequest(
@@ -281,12 +287,13 @@ async def forget(
     responses=as_files(answers_of(shapes.PerformanceShape, shapes.PERFORMANCE, _WALLET_OR_NONE)),
 )
 async def performance(
-    query: Annotated[PerformanceQuery, Query()], caller: Reading, service: Serving
+    request: Request, query: Annotated[PerformanceQuery, Query()], caller: Reading, service: Serving
 ) -> Response:
     """Values over time, returns, and flows told from price moves, from the snapshots that were kept.
 
     A return over a time with a gap is `null`, and `gaps` says why.
     """
+    await charge(request, _UNITS_OF_A_PERFORMANCE)
     asked = SeriesRequest(
         query.address, query.wallet, query.currency, query.start, query.end, _every(query.every)
     )

@@ -22,6 +22,9 @@ LEASE_SECONDS = 30.0
 IDLE_SECONDS = 2.0
 """How often the database is asked while nobody wakes us."""
 
+QUICK_SECONDS = 300.0
+"""A kind of job that may take longer never has every worker: others would wait for hours."""
+
 AT_ONCE = 4
 STOP_SECONDS = 5.0
 FIRST_RETRY_SECONDS = 2.0
@@ -72,20 +75,39 @@ class JobDoer:
         self._work = work
         self._lease_seconds = lease_seconds
         self._now = now
+        self._slow = 0
 
-    async def do_next(self, job_id: str | None = None) -> bool:
+    @property
+    def slow(self) -> int:
+        """How many jobs of a slow kind are under way."""
+        return self._slow
+
+    async def do_next(self, job_id: str | None = None, *, quick_only: bool = False) -> bool:
         """Take a job that is due, or this one, and do it; whether there was one.
 
         Cancelled, it gives the job back for another worker to take at once.
 
+        Args:
+            job_id: Only this one.
+            quick_only: Only of a kind that is done in minutes.
+
         Raises:
             StorageError: The database does not answer; the job is due again when its lease has run out.
         """
-        job = await self._store.claim(self._lease_seconds, list(self._work), job_id)
+        kinds = [kind for kind in self._work if not quick_only or not self._is_slow(kind)]
+        job = await self._store.claim(self._lease_seconds, kinds, job_id) if kinds else None
         if job is None:
             return False
-        await self.do(job)
+        is_slow = self._is_slow(job.kind)
+        self._slow += is_slow
+        try:
+            await self.do(job)
+        finally:
+            self._slow -= is_slow
         return True
+
+    def _is_slow(self, kind: str) -> bool:
+        return self._work[kind].limit_seconds > QUICK_SECONDS
 
     async def do(self, job: Job) -> None:
         """Do a job that was taken."""
@@ -204,7 +226,7 @@ class JobRunner:
             # Before it looks, so that a wake-up meanwhile (or the end) is not slept through.
             self._awake.clear()
             try:
-                if await self._doer.do_next():
+                if await self._doer.do_next(quick_only=number == 0 and self._at_once > 1):
                     self._awake.set()  # where one was, others may be: let the next worker look
                     continue
             except StorageError as error:

@@ -12,6 +12,8 @@ from balance_tracker.core.errors import TrackerError
 from balance_tracker.ports.leading import Leaders
 from balance_tracker.telemetry.logging import get_logger
 
+STOP_SECONDS = 5.0
+
 _log = get_logger(__name__)
 
 
@@ -61,13 +63,13 @@ class Ticker:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Let what is nearly done end; half of a tick does no harm."""
         self._ending.set()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
+        for task in self._tasks:
+            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def once(self) -> None:
-        """Try every tick now, one after the other."""
-        for tick in self._ticks:
-            await self._try(tick)
 
     async def _run(self, tick: Tick) -> None:
         while not self._ending.is_set():

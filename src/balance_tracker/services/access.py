@@ -153,15 +153,20 @@ class AccessService:
             return Admission(Caller(ADMIN, frozenset(Scope), "admin key"), "admin", None), None
         return await self._admit_key(text, client, cost)
 
-    async def charge(self, admission: Admission, cost: int) -> Verdict | None:
+    async def charge(self, admission: Admission, cost: int, counted: int = 0) -> Verdict | None:
         """Count more work of a caller that was let in.
+
+        Args:
+            admission: The caller.
+            cost: Units of work.
+            counted: What the same request has cost before.
 
         Raises:
             RateLimitedError: Too much work.
         """
         if admission.limit is None or cost <= 0:
             return None
-        verdict = await self._limiter.take(admission.subject, admission.limit, cost)
+        verdict = await self._limiter.take(admission.subject, admission.limit, cost, counted)
         if not verdict.allowed:
             raise RateLimitedError(admission, verdict)
         return verdict

@@ -73,6 +73,9 @@ class WholeBatches:
     async def _one(
         self, text: str, positions: Sequence[int], networks: Sequence[str] | None, currency: str
     ) -> WholeAnswer:
+        if "," in text:  # where one address is asked for, a portfolio takes several
+            several = InputError("Several addresses are not one.", code="invalid_address", hint="Split them.")
+            return WholeAnswer(text, tuple(positions), several)
         try:
             found = await self._portfolio([text], networks, currency=currency)
         except (InputError, UpstreamError) as error:

@@ -7,6 +7,7 @@ The rule, in full:
   :data:`~balance_tracker.core.snapshots.CARRY_FOR`. It keeps the time it was read at, and is
   valued at the new price where there is one. The snapshot is then ``estimated``. An estimate of an
   estimate goes by the time of the first reading, so that a chain of them is no longer than one.
+* What was read of other addresses than now is not carried: a wallet that was changed begins anew.
 * Where one of several addresses could not be read on a network, all of that network is taken from
   the earlier snapshot; of an asset that failed for some addresses, the larger of the two amounts.
 * What stands for an amount in a position (an aToken) is not counted beside the position carried.
@@ -89,6 +90,7 @@ class _Gap:
     def __init__(self, coverage: NetworkCoverage, fresh: Snapshot) -> None:
         self._slug = coverage.network
         self._taken_at = fresh.taken_at
+        self._addresses = frozenset(fresh.addresses)
         self._assets = {failure.asset.asset_id for failure in coverage.failures}
         self._markets = {(failure.protocol, failure.market) for failure in coverage.protocol_failures}
         self._contracts = {failure.market for failure in coverage.collection_failures}
@@ -132,13 +134,19 @@ class _Gap:
             one
             for one in snapshot.collections
             if one.network == self._slug
+            and one.owner in self._addresses
             and (self._all or one.contract_address in self._contracts)
             and (one.owner, one.contract_address) not in own
         ]
 
     def _source(self, earlier: Sequence[Snapshot]) -> tuple[Snapshot, datetime] | None:
-        """The newest snapshot that knows all of the network, and since when that stands."""
+        """The newest snapshot that knows all of the network, and since when that stands.
+
+        One of other addresses, of a wallet that was changed, is none: its amounts are sums over them.
+        """
         for snapshot in earlier:
+            if frozenset(snapshot.addresses) != self._addresses:
+                continue
             for network in snapshot.networks:
                 if network.network != self._slug or not network.known:
                     continue

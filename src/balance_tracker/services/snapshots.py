@@ -151,7 +151,8 @@ class SnapshotService:
     async def take_due(self, job: Job) -> None:
         """Keep the snapshot of a wallet that is due: the handler of jobs of the kind ``snapshot``.
 
-        However often it is done, one snapshot is kept of each due time.
+        However often it is done, one snapshot is kept of each due time. One that is so late that the
+        next is due is not taken: it would show what is now and not what was then.
 
         Raises:
             UpstreamError: Not one network was read, and there are tries left.
@@ -159,7 +160,9 @@ class SnapshotService:
         wallet_id, due = str(job.payload["wallet_id"]), str(job.payload["due"])
         key = f"{wallet_id}@{due}"
         wallet = await self._wallets.get(wallet_id, None)
-        if wallet is None or await self._store.by_key(key) is not None:
+        if wallet is None or wallet.snapshot_every is None or await self._store.by_key(key) is not None:
+            return
+        if datetime.fromisoformat(due) + wallet.snapshot_every <= self._now():
             return
         portfolio = await self._portfolio(wallet.addresses, wallet.networks, currency=wallet.currency)
         if portfolio.nothing_obtained and job.attempt < job.most_attempts:

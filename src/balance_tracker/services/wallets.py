@@ -139,7 +139,7 @@ class WalletService:
             networks=slugs if edit.networks is not None else None,
             all_networks=edit.all_networks,
             currency=None if edit.currency is None else choose_currency(edit.currency),
-            snapshot_every=None if edit.snapshot_every is None else every_of(edit.snapshot_every),
+            snapshot_every=_another_every(wallet, edit),
             never_snapshot=edit.never_snapshot,
         )
         return _found(await self._store.change(wallet_id, caller.owners, change, self._now()))
@@ -171,6 +171,14 @@ class WalletService:
         for address in addresses:
             choose_networks(self._book.parse(address), slugs, self._networks)
         return slugs
+
+
+def _another_every(wallet: Wallet, edit: WalletEdit) -> timedelta | None:
+    """How often from now on; ``None`` where that is as it was: saying it again makes nothing due."""
+    if edit.snapshot_every is None:
+        return None
+    every = every_of(edit.snapshot_every)
+    return None if every == wallet.snapshot_every else every
 
 
 def every_of(text: str) -> timedelta:

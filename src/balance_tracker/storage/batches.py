@@ -307,4 +307,4 @@ def _result_row(batch_id: str, result: BatchResult) -> dict[str, Any]:
 
 
 def _shortened(error: str | None) -> str | None:
-    return None if error is None else error[:_MOST_ERROR_CHARACTERS]
+    return None if error is None else error.replace("\0", "")[:_MOST_ERROR_CHARACTERS]

@@ -81,7 +81,7 @@ class SqlJobStore:
             run_at=retry_at,
             lease=None,
             lease_until=None,
-            error=error[:_MOST_ERROR_CHARACTERS],
+            error=_shown(error),
         )
 
     async def give_back(self, job: Job) -> bool:
@@ -235,6 +235,11 @@ def _ended(job_id: str, state: JobState, now: datetime, error: str | None) -> An
             ended_at=now,
             lease=None,
             lease_until=None,
-            error=None if error is None else error[:_MOST_ERROR_CHARACTERS],
+            error=None if error is None else _shown(error),
         )
     )
+
+
+def _shown(error: str) -> str:
+    """As much of an error as is kept; PostgreSQL takes no NUL, which a stranger's text may hold."""
+    return error.replace("\0", "")[:_MOST_ERROR_CHARACTERS]

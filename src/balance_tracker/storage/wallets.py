@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, RowMapping, and_, delete, exists, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from balance_tracker.core.ids import Address, Slug
@@ -15,7 +15,7 @@ from balance_tracker.core.snapshots import Wallet
 from balance_tracker.ports.snapshots import WalletChange
 from balance_tracker.storage.database import Database
 from balance_tracker.storage.jobs import insert_jobs
-from balance_tracker.storage.tables import WALLET_ADDRESSES, WALLETS
+from balance_tracker.storage.tables import API_KEYS, WALLET_ADDRESSES, WALLETS
 
 SNAPSHOT_JOB = "snapshot"
 
@@ -78,7 +78,11 @@ class SqlWalletStore:
     async def schedule(self, now: datetime, limit: int) -> Sequence[str]:
         """Keep a job for each wallet whose snapshot is due, and set its next time; the jobs' ids."""
         due = WALLETS.c.next_snapshot_at
-        question = select(WALLETS).where(due <= now).order_by(due).limit(limit)
+        own = API_KEYS.c
+        is_over = or_(own.revoked_at.is_not(None), own.expires_at <= now)
+        nobody = exists(select(own.id).where(and_(own.id == WALLETS.c.owner, is_over)))
+        # Nobody could see the snapshots of a key that opens nothing any more, and they cost as much.
+        question = select(WALLETS).where(and_(due <= now, ~nobody)).order_by(due).limit(limit)
         async with self._database.writing() as connection:
             locked = question.with_for_update(skip_locked=True)
             rows = (await connection.execute(locked)).mappings().all()
