@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from balance_tracker.demo.anvil import AnvilNode
 from balance_tracker.demo.contracts import Placement, Transaction, call_data, place, transact
 from balance_tracker.demo.protocol_tables import write_tables
 from balance_tracker.demo.solana_bank import SolanaBank
-from balance_tracker.protocols import rocket_pool
+from balance_tracker.protocols import lido, rocket_pool
 from balance_tracker.settings import Settings
 
 __all__ = ["bank"]
@@ -30,7 +31,15 @@ RETH = rocket_pool.DEPLOYMENTS["ethereum"].token
 ETHER = "eip155:1/slip44:60"
 SOLANA = "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp"
 SOL, MSOL_ID = f"{SOLANA}/slip44:501", f"{SOLANA}/token:{MSOL}"
-PRICES = {ETHER: "2000", f"eip155:1/erc20:{RETH}": "2300", SOL: "150", MSOL_ID: "200"}
+LIDO = lido.DEPLOYMENTS["ethereum"]
+PRICES = {
+    ETHER: "2000",
+    f"eip155:1/erc20:{RETH}": "2300",
+    f"eip155:1/erc20:{LIDO.steth}": "1990",
+    f"eip155:1/erc20:{LIDO.wsteth}": "2480",
+    SOL: "150",
+    MSOL_ID: "200",
+}
 CHOICES: tuple[StakeTokens, ...] = ("position", "holding")
 
 type Made = Callable[..., Settings]
@@ -107,6 +116,54 @@ async def test_reth_that_nobody_listed_is_not_lost_whatever_is_chosen(
         answer = await tracker.whole([OWNER], stake_tokens=stake_tokens)
     assert told(answer) == ({}, {"rETH": 5 * 10**18}, [])
     assert answer.total_value == 10_000
+
+
+@pytest.fixture
+async def staked_with_lido(node: AnvilNode) -> AsyncIterator[AnvilNode]:
+    """Stakes of the owner's that stand for five ether as stETH, and for ten as eight wstETH."""
+    snapshot = node.client.call("evm_snapshot")
+    models = compile_flat("Staking.sol")
+    wrapped = replace(models["WstEthModel"], constructor=("address",))
+    place(
+        node.client,
+        [
+            Placement(LIDO.steth, models["StEthModel"]),
+            Placement(LIDO.wsteth, wrapped, (LIDO.steth,)),
+            Placement(LIDO.queue, models["QueueModel"]),
+        ],
+    )
+    give, ether = "give(address,uint256)", 10**18
+    calls = [
+        (LIDO.steth, call_data(give, OWNER, 4 * ether)),
+        (LIDO.steth, call_data(give, LIDO.wsteth, 8 * ether)),
+        (LIDO.steth, call_data("setPool(uint256)", 15 * ether)),
+        (LIDO.wsteth, call_data(give, OWNER, 8 * ether)),
+    ]
+    transact(node.client, [Transaction(address, data) for address, data in calls])
+    yield node
+    assert node.client.call("evm_revert", snapshot) is True
+
+
+async def test_steth_and_wsteth_are_fifteen_ether_staked_or_themselves(
+    staked_with_lido: AnvilNode, settings: Made
+) -> None:
+    steth, wsteth = listed(1, LIDO.steth, "stETH", 18), listed(1, LIDO.wsteth, "wstETH", 18)
+    async with Tracker(settings("ethereum", staked_with_lido.url, steth, wsteth)) as tracker:
+        position, holding = [await tracker.whole([OWNER], stake_tokens=choice) for choice in CHOICES]
+    receipts = [("stETH", "in_position"), ("wstETH", "in_position")]
+    assert told(position) == ({}, {"stETH": 5 * 10**18, "wstETH": 10 * 10**18}, receipts)
+    assert position.total_value == 30_000
+    assert told(holding) == ({"stETH": 5 * 10**18, "wstETH": 8 * 10**18}, {}, [])
+    assert holding.total_value == 5 * 1990 + 8 * 2480
+
+
+async def test_wsteth_that_nobody_listed_stays_a_position(
+    staked_with_lido: AnvilNode, settings: Made
+) -> None:
+    steth = listed(1, LIDO.steth, "stETH", 18)
+    async with Tracker(settings("ethereum", staked_with_lido.url, steth)) as tracker:
+        holding = await tracker.whole([OWNER], stake_tokens="holding")
+    assert told(holding) == ({"stETH": 5 * 10**18}, {"wstETH": 10 * 10**18}, [])
 
 
 async def test_msol_is_sol_staked_or_msol(bank: SolanaBank, settings: Made) -> None:
